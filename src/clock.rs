@@ -1,0 +1,158 @@
+//! The only reader of system time, and a hand-moved clock for tests.
+//!
+//! Rooms 1 to 5 never ask what time it is: the narrator reads the clock once a request and
+//! hands [`Time`] in. Durations are measured on the monotonic part; only what Graph dates in
+//! wall time (a token's `exp`, an HTTP date) is compared with the wall part.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// One reading of the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Time {
+    /// Since the clock was made; never goes back.
+    monotonic: Duration,
+    /// Since 1970-01-01T00:00:00Z, as the system says.
+    unix: Duration,
+}
+
+impl Time {
+    /// A reading made of its two parts, for tables of cases.
+    pub const fn new(monotonic: Duration, unix: Duration) -> Self {
+        Self { monotonic, unix }
+    }
+
+    /// How long ago `earlier` was; zero when it lies ahead.
+    pub fn since(self, earlier: Time) -> Duration {
+        self.monotonic.saturating_sub(earlier.monotonic)
+    }
+
+    /// How long it is until `later`; zero when it has passed.
+    pub fn until(self, later: Time) -> Duration {
+        later.since(self)
+    }
+
+    /// This reading moved ahead on both parts.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Time {
+        Time {
+            monotonic: self.monotonic.saturating_add(duration),
+            unix: self.unix.saturating_add(duration),
+        }
+    }
+
+    /// This reading moved back on both parts, not below zero.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Time {
+        Time {
+            monotonic: self.monotonic.saturating_sub(duration),
+            unix: self.unix.saturating_sub(duration),
+        }
+    }
+
+    /// Whole seconds since 1970, for comparison with a token's `exp`.
+    pub fn unix_seconds(self) -> u64 {
+        self.unix.as_secs()
+    }
+
+    /// The wall part, for HTTP dates.
+    pub fn wall(self) -> SystemTime {
+        UNIX_EPOCH.checked_add(self.unix).unwrap_or(UNIX_EPOCH)
+    }
+}
+
+/// Where [`Time`] comes from: the system, or a test's hand.
+#[derive(Debug, Clone)]
+pub struct Clock(Source);
+
+#[derive(Debug, Clone)]
+enum Source {
+    System {
+        start: Instant,
+    },
+    ByHand {
+        nanoseconds: Arc<AtomicU64>,
+        unix_start: Duration,
+    },
+}
+
+impl Clock {
+    /// The system's clock.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the reader of system time"
+    )]
+    pub fn system() -> Self {
+        Self(Source::System {
+            start: Instant::now(),
+        })
+    }
+
+    /// A clock that stands still at 2026-01-01T00:00:00Z until [`Clock::advance`] moves it.
+    pub fn by_hand() -> Self {
+        Self(Source::ByHand {
+            nanoseconds: Arc::new(AtomicU64::new(0)),
+            unix_start: Duration::from_secs(1_767_225_600),
+        })
+    }
+
+    /// Reads the clock.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the reader of system time"
+    )]
+    pub fn now(&self) -> Time {
+        match &self.0 {
+            Source::System { start } => Time {
+                monotonic: start.elapsed(),
+                unix: SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap_or_default(),
+            },
+            Source::ByHand {
+                nanoseconds,
+                unix_start,
+            } => {
+                let moved = Duration::from_nanos(nanoseconds.load(Ordering::Acquire));
+                Time {
+                    monotonic: moved,
+                    unix: unix_start.saturating_add(moved),
+                }
+            }
+        }
+    }
+
+    /// Moves a clock made [`by_hand`](Clock::by_hand) ahead; the system's clock ignores it.
+    pub fn advance(&self, by: Duration) {
+        if let Source::ByHand { nanoseconds, .. } = &self.0 {
+            let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
+            nanoseconds.fetch_add(by, Ordering::AcqRel);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_by_hand_moves_only_when_told() {
+        let clock = Clock::by_hand();
+        let before = clock.now();
+        assert_eq!(clock.now(), before);
+        clock.advance(Duration::from_secs(90));
+        assert_eq!(clock.now().since(before), Duration::from_secs(90));
+        assert_eq!(clock.now().unix_seconds() - before.unix_seconds(), 90);
+    }
+
+    #[test]
+    fn a_time_that_lies_ahead_is_zero_ago() {
+        let now = Clock::by_hand().now();
+        assert_eq!(now.since(now.plus(Duration::from_secs(5))), Duration::ZERO);
+        assert_eq!(
+            now.until(now.plus(Duration::from_secs(5))),
+            Duration::from_secs(5)
+        );
+    }
+}

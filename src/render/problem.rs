@@ -1,0 +1,165 @@
+//! Every error of ours as Graph would have shaped it, with `Proxy-Status` (RFC 9209).
+//!
+//! The only place that maps a cause to a status. The caller's message says nothing about
+//! hosts, tokens or other people.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+
+use super::Body;
+use crate::clock::Time;
+
+/// Why we, and not Graph, answer with an error. The variants are named by cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Problem {
+    /// The request's `Host` is missing, repeated or not a host (RFC 9112 §3.2): 400.
+    BadHost,
+    /// The request target is not one we forward (absolute-form elsewhere, authority-form, `*`): 400.
+    BadTarget,
+    /// A header field that would change what the message means to Graph (`Connection:
+    /// authorization`, two lengths): 400.
+    BadHeader,
+    /// CONNECT, TRACE or an upgrade: 501.
+    MethodRefused,
+    /// The head is larger than the limits: 431.
+    HeadTooLarge,
+    /// The target is longer than the limit: 414.
+    TargetTooLong,
+    /// No connection to Graph could be made: 502.
+    Unreachable,
+    /// Graph's answer broke off or was not HTTP: 502.
+    BrokenAnswer,
+    /// Graph did not answer in time: 504.
+    TimedOut,
+    /// Graph said wait, and the wait is not over: 429 with the true remaining wait.
+    Throttled {
+        /// What is left of the wait.
+        wait: Duration,
+    },
+    /// Too many callers wait already: 503.
+    Overloaded,
+    /// The caller asked for a stored answer only, and there is none: 504 (RFC 9111 §5.2.1.7).
+    OnlyIfCached,
+}
+
+impl Problem {
+    /// The status, Graph's `code`, the caller's message, and the RFC 9209 error type.
+    const fn parts(self) -> (StatusCode, &'static str, &'static str, &'static str) {
+        match self {
+            Self::BadHost => (
+                StatusCode::BAD_REQUEST,
+                "BadRequest",
+                "The request must carry exactly one valid Host.",
+                "http_request_error",
+            ),
+            Self::BadTarget => (
+                StatusCode::BAD_REQUEST,
+                "BadRequest",
+                "The request target cannot be forwarded.",
+                "http_request_error",
+            ),
+            Self::BadHeader => (
+                StatusCode::BAD_REQUEST,
+                "BadRequest",
+                "A header field of the request cannot be forwarded.",
+                "http_request_error",
+            ),
+            Self::MethodRefused => (
+                StatusCode::NOT_IMPLEMENTED,
+                "NotImplemented",
+                "The method or protocol upgrade is not supported.",
+                "http_request_denied",
+            ),
+            Self::HeadTooLarge => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "RequestHeaderFieldsTooLarge",
+                "The header section of the request is too large.",
+                "http_request_error",
+            ),
+            Self::TargetTooLong => (
+                StatusCode::URI_TOO_LONG,
+                "UriTooLong",
+                "The request target is too long.",
+                "http_request_error",
+            ),
+            Self::Unreachable => (
+                StatusCode::BAD_GATEWAY,
+                "BadGateway",
+                "Microsoft Graph could not be reached.",
+                "destination_unavailable",
+            ),
+            Self::BrokenAnswer => (
+                StatusCode::BAD_GATEWAY,
+                "BadGateway",
+                "The answer from Microsoft Graph was incomplete.",
+                "http_response_incomplete",
+            ),
+            Self::TimedOut => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "GatewayTimeout",
+                "Microsoft Graph did not answer in time.",
+                "http_response_timeout",
+            ),
+            Self::Throttled { .. } => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "TooManyRequests",
+                "Microsoft Graph asked to wait before the next request.",
+                "http_request_denied",
+            ),
+            Self::Overloaded => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "ServiceUnavailable",
+                "Too many requests are waiting.",
+                "connection_limit_reached",
+            ),
+            Self::OnlyIfCached => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "GatewayTimeout",
+                "No stored answer may be given.",
+                "http_request_denied",
+            ),
+        }
+    }
+
+    /// The status this cause is answered with.
+    pub const fn status(self) -> StatusCode {
+        self.parts().0
+    }
+
+    /// The RFC 9209 §2.3 error type.
+    pub const fn proxy_error(self) -> &'static str {
+        self.parts().3
+    }
+
+    /// The Graph-shaped reply. `request` is the caller's header section, for
+    /// `client-request-id`; `request_id` is a fresh one of ours.
+    pub fn reply(self, request: &HeaderMap, request_id: &str, now: Time) -> Response<Body> {
+        let (status, code, message, _) = self.parts();
+        let client_id = super::client_request_id(request);
+        let client_id_text = client_id
+            .as_ref()
+            .and_then(|id| id.to_str().ok())
+            .unwrap_or(request_id);
+        let error = serde_json::json!({"error": {
+            "code": code,
+            "message": message,
+            "innerError": {
+                "date": super::graph_date(now),
+                "request-id": request_id,
+                "client-request-id": client_id_text,
+            },
+        }});
+        let mut reply = Response::new(Body::whole(Bytes::from(error.to_string())));
+        *reply.status_mut() = status;
+        let fields = reply.headers_mut();
+        fields.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let _ = fields;
+        reply
+    }
+}
