@@ -74,3 +74,22 @@ pub enum PhotoOwner {
         definition: Box<str>,
     },
 }
+
+impl std::fmt::Debug for ObjectId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Guid(_) => "Guid(_)",
+            Self::Upn(_) => "Upn(_)",
+            Self::Other(_) => "Other(_)",
+        })
+    }
+}
+
+impl std::fmt::Debug for Mailbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Me => "Me",
+            Self::User(_) => "User(_)",
+        })
+    }
+}
