@@ -1,1 +1,181 @@
-//! (being built)
+//! Who asks, what Graph has said about them, and who may share an answer.
+//!
+//! Second room of the walk: given a request's `Authorization`, says who the [`Caller`] is and
+//! in which [`Partition`]s it may read.
+//!
+//! A token's claims are read, never believed: they become a principal's only once Graph has
+//! accepted that very token ([`Proof`]). Until then they serve as hints that cost nothing when
+//! false (which validator to send, which budget to wait in).
+//!
+//! Read [`credential`], then [`principal`], then [`proof`], then [`sharing`].
+
+pub mod config;
+pub mod credential;
+pub mod principal;
+pub mod proof;
+pub mod sharing;
+pub mod subject;
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+pub use config::{Config, ExtraPermissions, Sharing};
+pub use credential::{Bearer, Credential, NoCredential};
+pub use principal::{Permissions, Principal, PrincipalId};
+pub use proof::Proof;
+pub use sharing::Partition;
+pub use subject::{Space, Subject};
+
+use crate::clock::Time;
+use crate::route::PhotoOwner;
+
+/// What this room remembers: the key credentials are hashed with, and Graph's word about them.
+#[derive(Debug)]
+pub struct Identity {
+    sharing: Sharing,
+    hasher: credential::Hasher,
+    reader: principal::Reader,
+    proofs: proof::Proofs,
+    tables: sharing::Tables,
+}
+
+/// One caller, as far as known at the time of its request.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The token, known by its keyed hash.
+    pub credential: Credential,
+    /// Who the token says it is. Believed only where [`Caller::proof`] stands.
+    pub principal: Arc<Principal>,
+    /// When the token says it ends, in seconds since 1970; `None` for a token that does not say.
+    pub expires: Option<u64>,
+    /// Graph's word that it accepts this very token, where it is still good.
+    pub proof: Option<Arc<Proof>>,
+}
+
+impl Identity {
+    /// A room that knows nobody yet, with a random key.
+    ///
+    /// # Panics
+    ///
+    /// When the system has no randomness to give, in which case nothing may be shared at all.
+    pub fn new(config: &Config) -> Self {
+        Self {
+            sharing: config.sharing,
+            hasher: credential::Hasher::random(),
+            reader: principal::Reader::new(&config.member_roles),
+            proofs: proof::Proofs::new(config.proof_ttl, config.proofs),
+            tables: sharing::Tables::new(&config.extra_permissions),
+        }
+    }
+
+    /// The policy in force.
+    pub fn sharing(&self) -> Sharing {
+        self.sharing
+    }
+
+    /// Says who asks.
+    ///
+    /// # Errors
+    ///
+    /// Where the request does not carry exactly one well-formed bearer token. Such a request is
+    /// Graph's to answer and never touches what is held.
+    pub fn caller(&self, headers: &HeaderMap, now: Time) -> Result<Caller, NoCredential> {
+        let bearer = Bearer::of(headers)?;
+        let credential = self.hasher.credential(bearer);
+        if let Some(proof) = self.proofs.get(&credential, now) {
+            return Ok(Caller {
+                credential,
+                principal: Arc::clone(&proof.principal),
+                expires: proof.expires,
+                proof: Some(proof),
+            });
+        }
+        let (principal, expires) = self.reader.read(bearer, credential, &self.hasher);
+        Ok(Caller {
+            credential,
+            principal: Arc::new(principal),
+            expires,
+            proof: None,
+        })
+    }
+
+    /// Graph has accepted this caller's token on a photo request asked at `asked`.
+    ///
+    /// Nothing is remembered when Graph refused the token after `asked`, or when the token has
+    /// ended since.
+    pub fn accepted(&self, caller: &Caller, asked: Time, now: Time) -> Option<Arc<Proof>> {
+        self.proofs.accept(caller, asked, now)
+    }
+
+    /// Graph has refused this token (401): its proof ends at once.
+    pub fn refused(&self, credential: &Credential, now: Time) {
+        self.proofs.refuse(credential, now);
+    }
+
+    /// Graph has just given this caller a photo, or "no photo", of `subject`.
+    pub fn witnessed(&self, proof: &Proof, owner: &PhotoOwner, subject: &Subject) {
+        proof.witness(owner.kind(), subject);
+    }
+
+    /// The partition of the caller's own accesses.
+    pub fn own_partition(&self, caller: &Caller) -> Partition {
+        match self.sharing {
+            Sharing::Token => Partition::Credential(caller.credential),
+            Sharing::Verified | Sharing::Tenant => Partition::Principal(caller.principal.id()),
+        }
+    }
+
+    /// The partition shared by a tenant, where the policy and Graph let this caller read it.
+    ///
+    /// DESIGN: a proven credential of a non-guest principal to which Graph itself has given a
+    /// photo of another owner of that kind, and whose permissions cover the kind.
+    pub fn shared_partition(
+        &self,
+        caller: &Caller,
+        owner: &PhotoOwner,
+        subject: &Subject,
+    ) -> Option<Partition> {
+        (self.sharing == Sharing::Tenant && self.tenant_would_cover(caller, owner, subject))
+            .then(|| caller.principal.tenant().map(Partition::Tenant))
+            .flatten()
+    }
+
+    /// The tenant's partition, where an answer this caller has just been given may be kept for
+    /// others: the caller's own permissions must cover the kind.
+    pub fn contributes_to(
+        &self,
+        caller: &Caller,
+        owner: &PhotoOwner,
+        subject: &Subject,
+    ) -> Option<Partition> {
+        if self.sharing != Sharing::Tenant || !self.tables.cover(&caller.principal, owner, subject)
+        {
+            return None;
+        }
+        caller.principal.tenant().map(Partition::Tenant)
+    }
+
+    /// Whether the `tenant` policy lets, or would let, this caller read what its tenant holds.
+    pub fn tenant_would_cover(
+        &self,
+        caller: &Caller,
+        owner: &PhotoOwner,
+        subject: &Subject,
+    ) -> bool {
+        caller.proof.as_ref().is_some_and(|proof| {
+            self.tables.cover(&caller.principal, owner, subject)
+                && proof.witnessed_another(owner.kind(), subject)
+        })
+    }
+
+    /// How many proofs are held.
+    pub fn proofs_held(&self) -> u64 {
+        self.proofs.held()
+    }
+
+    /// Drops what has ended.
+    pub fn maintain(&self) {
+        self.proofs.maintain();
+    }
+}

@@ -15,7 +15,7 @@ pub mod size;
 
 use http::{HeaderMap, Method, Uri};
 
-pub use owner::{Guid, Mailbox, ObjectId, PhotoOwner, TeamPlace};
+pub use owner::{Guid, Mailbox, ObjectId, OwnerKind, PhotoOwner, TeamPlace};
 pub use query::{MetadataLevel, Variant};
 pub use size::PhotoSize;
 

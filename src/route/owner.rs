@@ -93,3 +93,35 @@ impl std::fmt::Debug for Mailbox {
         })
     }
 }
+impl Guid {
+    /// stub
+    pub fn parse(_: &str) -> Option<Self> {
+        None
+    }
+}
+impl ObjectId {
+    /// stub
+    pub fn subject(&self) -> Self {
+        self.clone()
+    }
+}
+/// stub
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OwnerKind {
+    /// u
+    User,
+    /// g
+    Group,
+    /// t
+    Team,
+    /// c
+    Contact,
+    /// t
+    TeamTemplate,
+}
+impl PhotoOwner {
+    /// stub
+    pub fn kind(&self) -> OwnerKind {
+        OwnerKind::User
+    }
+}

@@ -1,0 +1,157 @@
+//! Whether an answer may be stored: an allow-list of status and type, judged by view. Pure.
+//!
+//! What is not named here is never stored, whatever the settings say.
+
+use http::{HeaderMap, HeaderName, StatusCode, header};
+
+use super::freshness::Directives;
+use super::stored::Kind;
+use crate::route::View;
+
+/// The request fields that may differ from caller to caller on a photo question. An answer
+/// that varies by one of them belongs to one caller; everything else we send is either part of
+/// the key or the same for all.
+const VARYING_REQUEST_FIELDS: [&str; 7] = [
+    "user-agent",
+    "client-request-id",
+    "sdkversion",
+    "traceparent",
+    "tracestate",
+    "x-ms-throttle-priority",
+    "feature-flag",
+];
+
+/// Why an answer is not stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum NotStored {
+    /// A status that is never stored.
+    Status,
+    /// Not an image where a picture was asked for, or not Graph's JSON.
+    Type,
+    /// A coding that was not asked for.
+    Encoding,
+    /// `Cache-Control: no-store`.
+    NoStore,
+    /// `Vary: *`, or by a field that differs from caller to caller.
+    Vary,
+    /// A body that is empty, or is not what its type says.
+    Body,
+    /// Larger than what is stored.
+    TooLarge,
+    /// Asked for before a write, and come after it.
+    Written,
+}
+
+impl NotStored {
+    /// The reason as it stands in `Cache-Status` (RFC 9211 §2.8).
+    pub const fn detail(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Type => "content-type",
+            Self::Encoding => "content-encoding",
+            Self::NoStore => "no-store",
+            Self::Vary => "vary",
+            Self::Body => "body",
+            Self::TooLarge => "too-large",
+            Self::Written => "written-meanwhile",
+        }
+    }
+}
+
+/// Judges the head of an answer to a photo question of `view`.
+///
+/// # Errors
+///
+/// The reason why it may not be stored.
+pub fn judge_head(view: View, status: StatusCode, fields: &HeaderMap) -> Result<Kind, NotStored> {
+    let kind = match (status, view) {
+        (StatusCode::OK, View::Media) => Kind::Media,
+        (StatusCode::OK, View::Metadata | View::List) => Kind::Json,
+        (StatusCode::NOT_FOUND, _) => Kind::Absent,
+        _ => return Err(NotStored::Status),
+    };
+    if Directives::of(fields).has("no-store") {
+        return Err(NotStored::NoStore);
+    }
+    if fields.contains_key(header::CONTENT_ENCODING) || fields.contains_key(header::CONTENT_RANGE) {
+        return Err(NotStored::Encoding);
+    }
+    if varies_by_caller(fields) {
+        return Err(NotStored::Vary);
+    }
+    let essence = essence(fields);
+    let fits = match kind {
+        Kind::Media => essence
+            .as_deref()
+            .is_some_and(|essence| essence.starts_with("image/")),
+        Kind::Json => essence.as_deref() == Some("application/json"),
+        // Graph says "no photo" in JSON, in plain text or in nothing; a gateway says it in HTML.
+        Kind::Absent => essence
+            .is_none_or(|essence| matches!(essence.as_str(), "application/json" | "text/plain")),
+    };
+    fits.then_some(kind).ok_or(NotStored::Type)
+}
+
+/// Judges the body of an answer whose head passed; the 1x1 metadata is "no photo".
+///
+/// # Errors
+///
+/// [`NotStored::Body`] when it is not what its head says.
+pub fn judge_body(kind: Kind, view: View, bytes: &[u8]) -> Result<Kind, NotStored> {
+    match kind {
+        Kind::Media if bytes.is_empty() => Err(NotStored::Body),
+        Kind::Media | Kind::Absent => Ok(kind),
+        Kind::Json => {
+            let json: serde_json::Value =
+                serde_json::from_slice(bytes).map_err(|_| NotStored::Body)?;
+            let object = json.as_object().ok_or(NotStored::Body)?;
+            let fits = match view {
+                View::List => object.get("value").is_some_and(serde_json::Value::is_array),
+                View::Media | View::Metadata => !object.contains_key("error"),
+            };
+            if !fits {
+                return Err(NotStored::Body);
+            }
+            let is_one_pixel =
+                |side| object.get(side).and_then(serde_json::Value::as_u64) == Some(1);
+            let absent = is_one_pixel("width") && is_one_pixel("height");
+            Ok(if absent { Kind::Absent } else { Kind::Json })
+        }
+    }
+}
+
+/// Whether a 404 is Graph's own: its answers carry a `request-id`, a gateway's do not.
+pub fn is_graphs_own(fields: &HeaderMap) -> bool {
+    fields.contains_key("request-id")
+}
+
+fn varies_by_caller(fields: &HeaderMap) -> bool {
+    fields.get_all(header::VARY).iter().any(|value| {
+        let text = String::from_utf8_lossy(value.as_bytes());
+        text.split(',').any(|name| {
+            let name = name.trim();
+            name == "*"
+                || HeaderName::try_from(name).is_err() && !name.is_empty()
+                || VARYING_REQUEST_FIELDS
+                    .iter()
+                    .any(|field| name.eq_ignore_ascii_case(field))
+        })
+    })
+}
+
+/// The media type without parameters, lowered; `None` without exactly one readable field.
+fn essence(fields: &HeaderMap) -> Option<String> {
+    let mut all = fields.get_all(header::CONTENT_TYPE).iter();
+    let value = all.next()?.to_str().ok()?;
+    if all.next().is_some() {
+        return Some(String::new());
+    }
+    Some(
+        value
+            .split(';')
+            .next()
+            .unwrap_or("")
+            .trim()
+            .to_ascii_lowercase(),
+    )
+}

@@ -1,0 +1,284 @@
+//! What may no longer be believed: answers older than a write, or than a refusal.
+//!
+//! Every question to Graph notes the state of one counter before it is sent ([`Born`]). A write
+//! raises the counter and notes it for the names it touched; an answer born before is in doubt
+//! and may lend its validator, but is never served. So a write costs one entry here, however
+//! many answers it ends, and an answer still on its way when the write came is in doubt the
+//! moment it arrives.
+//!
+//! Where a write names a user by one form and the other form is not known, every answer of the
+//! other form in that tenant is in doubt (DESIGN §6).
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use super::alias::Aliases;
+use crate::clock::Time;
+use crate::identity::{Partition, Space, Subject};
+use crate::route::ObjectId;
+
+/// How many noted names are kept before everything older is doubted instead.
+const MOST_NOTES: usize = 20_000;
+
+/// The state of the counter when a question was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Born(u64);
+
+/// The forms by which a subject can be named; a write by one form puts the others in doubt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Form {
+    UserGuid,
+    UserUpn,
+    UserOther,
+    /// The signed-in user of a token that cannot be read.
+    UserOwn,
+    GroupGuid,
+    GroupOther,
+    Contact,
+    TeamTemplate,
+}
+
+/// Which answers of a form a note is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Whose {
+    /// All of them.
+    All,
+    /// Those whose other name is not known: the writer used a form that pairs with theirs, so
+    /// one whose pair is known has a note under that name, or is somebody else.
+    Unpaired,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Note {
+    at: u64,
+    made: Time,
+}
+
+#[derive(Debug, Default)]
+struct Notes {
+    /// Everything born before this is in doubt.
+    everything: u64,
+    subjects: HashMap<Subject, Note>,
+    /// Notes of a form that count in one space.
+    forms: HashMap<(Space, Form, Whose), u64>,
+    /// The latest note of a form in any space, for answers whose tenant is not known.
+    forms_anywhere: HashMap<Form, u64>,
+    /// Notes of a form that count in every space.
+    forms_everywhere: HashMap<Form, u64>,
+    refusals: HashMap<(Partition, Subject), Note>,
+}
+
+impl Notes {
+    fn count(&self) -> usize {
+        self.subjects.len() + self.forms.len() + self.refusals.len()
+    }
+
+    fn form(&self, space: Space, form: Form, whose: Whose) -> u64 {
+        self.forms.get(&(space, form, whose)).copied().unwrap_or(0)
+    }
+}
+
+/// Why an answer may not be served as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// A write by this very name, or a refusal: what it shows is gone.
+    Certain,
+    /// A write by another name that may be the same one's: it must be revalidated.
+    Possible,
+}
+
+/// All notes.
+#[derive(Debug, Default)]
+pub struct Doubts {
+    counter: AtomicU64,
+    unswept: AtomicBool,
+    notes: RwLock<Notes>,
+}
+
+impl Doubts {
+    /// To be taken before a question is sent.
+    pub fn born(&self) -> Born {
+        Born(self.counter.load(Ordering::Acquire))
+    }
+
+    /// A write on `subject` has, or may have, succeeded.
+    pub fn written(&self, subject: &Subject, space: Space, aliases: &Aliases, now: Time) {
+        let names = aliases.names(subject, space, now);
+        self.note(|notes, at| {
+            for name in &names {
+                notes.subjects.insert(name.clone(), Note { at, made: now });
+            }
+            for (form, whose) in other_forms(form_of(subject)) {
+                if *whose == Whose::Unpaired && names.len() > 1 {
+                    continue;
+                }
+                notes.forms_anywhere.insert(*form, at);
+                // A contact has several ids (immutable or not), a mailbox several names; and a
+                // writer whose tenant is not known may be of any.
+                if matches!(space, Space::Tenant(_)) {
+                    notes.forms.insert((space, *form, *whose), at);
+                } else {
+                    notes.forms_everywhere.insert(*form, at);
+                }
+            }
+        });
+    }
+
+    /// A write that cannot be read: everything is in doubt.
+    pub fn everything(&self) {
+        self.note(|notes, at| notes.everything = at);
+    }
+
+    /// Graph has refused `partition` this subject (403).
+    pub fn refused(&self, partition: Partition, subject: &Subject, now: Time) {
+        self.note(|notes, at| {
+            notes
+                .refusals
+                .insert((partition, subject.clone()), Note { at, made: now });
+        });
+    }
+
+    /// Graph has given `partition` this subject again, asked for after `born`.
+    pub fn granted(&self, partition: Partition, subject: &Subject, born: Born) {
+        let key = (partition, subject.clone());
+        if self
+            .read()
+            .refusals
+            .get(&key)
+            .is_some_and(|note| note.at <= born.0)
+        {
+            self.write().refusals.remove(&key);
+        }
+    }
+
+    /// Whether Graph's last word to `partition` about this subject, by any of its known names,
+    /// was a refusal.
+    pub fn is_refused(&self, partition: Partition, names: &[Subject]) -> bool {
+        let notes = self.read();
+        !notes.refusals.is_empty()
+            && names
+                .iter()
+                .any(|name| notes.refusals.contains_key(&(partition, name.clone())))
+    }
+
+    /// Whether an answer about `subject`, held for `partition`, may be served; `None` when
+    /// nothing speaks against it.
+    pub fn about(
+        &self,
+        born: Born,
+        partition: Option<Partition>,
+        subject: &Subject,
+        space: Space,
+        aliases: &Aliases,
+        now: Time,
+    ) -> Option<Doubt> {
+        // A write raises the counter before its answer goes out, so a caller who has seen the
+        // answer is past this line.
+        if born == self.born() {
+            return None;
+        }
+        let names = aliases.names(subject, space, now);
+        let notes = self.read();
+        let by_name = names.iter().filter_map(|name| notes.subjects.get(name));
+        let refusals = partition.into_iter().flat_map(|partition| {
+            let notes = &notes;
+            names
+                .iter()
+                .filter_map(move |name| notes.refusals.get(&(partition, name.clone())))
+        });
+        let certain = by_name
+            .chain(refusals)
+            .map(|note| note.at)
+            .max()
+            .unwrap_or(0);
+        if born.0 < certain.max(notes.everything) {
+            return Some(Doubt::Certain);
+        }
+        let form = form_of(subject);
+        let everywhere = notes.forms_everywhere.get(&form).copied().unwrap_or(0);
+        let here = match space {
+            Space::Alone(_) => notes.forms_anywhere.get(&form).copied().unwrap_or(0),
+            _ if names.len() > 1 => notes.form(space, form, Whose::All),
+            _ => notes
+                .form(space, form, Whose::All)
+                .max(notes.form(space, form, Whose::Unpaired)),
+        };
+        (born.0 < everywhere.max(here)).then_some(Doubt::Possible)
+    }
+
+    /// Whether notes were made since the last call; then what is held should be swept.
+    pub fn take_unswept(&self) -> bool {
+        self.unswept.swap(false, Ordering::AcqRel)
+    }
+
+    /// Forgets writes made more than `quiet` ago, by when every question asked before them has
+    /// ended and what they put in certain doubt has been swept; and refusals older than `hold`.
+    pub fn forget(&self, quiet: Duration, hold: Duration, now: Time) {
+        let mut notes = self.write();
+        notes
+            .subjects
+            .retain(|_, note| now.since(note.made) < quiet);
+        notes.refusals.retain(|_, note| now.since(note.made) < hold);
+    }
+
+    fn note(&self, write: impl FnOnce(&mut Notes, u64)) {
+        let mut notes = self.write();
+        let at = self.counter.load(Ordering::Acquire) + 1;
+        if notes.count() >= MOST_NOTES {
+            *notes = Notes {
+                everything: at,
+                ..Notes::default()
+            };
+        }
+        write(&mut notes, at);
+        self.unswept.store(true, Ordering::Release);
+        // Last, and under the lock: whoever sees the raised counter finds the note.
+        self.counter.store(at, Ordering::Release);
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Notes> {
+        self.notes.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Notes> {
+        self.notes.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The form a subject is named by.
+fn form_of(subject: &Subject) -> Form {
+    match subject {
+        Subject::User(ObjectId::Guid(_)) => Form::UserGuid,
+        Subject::User(ObjectId::Upn(_)) => Form::UserUpn,
+        Subject::User(ObjectId::Other(_)) => Form::UserOther,
+        Subject::Own(_) => Form::UserOwn,
+        Subject::Group(ObjectId::Guid(_)) => Form::GroupGuid,
+        Subject::Group(_) => Form::GroupOther,
+        Subject::Contact { .. } => Form::Contact,
+        Subject::TeamTemplate { .. } => Form::TeamTemplate,
+    }
+}
+
+/// The forms by which the one written to may be held unknown to us.
+fn other_forms(written: Form) -> &'static [(Form, Whose)] {
+    use Form::{
+        Contact, GroupGuid, GroupOther, TeamTemplate, UserGuid, UserOther, UserOwn, UserUpn,
+    };
+    use Whose::{All, Unpaired};
+    match written {
+        UserGuid => &[(UserUpn, Unpaired), (UserOther, All), (UserOwn, All)],
+        UserUpn => &[(UserGuid, Unpaired), (UserOther, All), (UserOwn, All)],
+        UserOther | UserOwn => &[
+            (UserGuid, All),
+            (UserUpn, All),
+            (UserOther, All),
+            (UserOwn, All),
+        ],
+        GroupGuid => &[(GroupOther, All)],
+        GroupOther => &[(GroupGuid, All), (GroupOther, All)],
+        Contact => &[(Contact, All)],
+        TeamTemplate => &[(TeamTemplate, All)],
+    }
+}

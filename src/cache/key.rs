@@ -1,0 +1,96 @@
+//! Under what an answer is held. Typed parts, compared one by one; never a joined string.
+
+use aws_lc_rs::digest;
+use http::HeaderValue;
+
+use crate::identity::{Partition, Space, Subject};
+use crate::route::{ApiVersion, PhotoOwner, PhotoSize, Variant, View};
+
+/// The upstream authority an answer came from, as a digest of its spelling, so that a key is
+/// small and an answer of one cloud can never stand in for another's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Authority([u8; 16]);
+
+impl Authority {
+    /// The authority spelled so (`https://graph.microsoft.com`).
+    pub fn of(spelling: &str) -> Self {
+        Self(digest_of(spelling.to_ascii_lowercase().as_bytes()))
+    }
+}
+
+/// The cache key of one answer (RFC 9111 §2).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// Whose answer: the callers among whom it may be shared.
+    pub partition: Partition,
+    /// Whose photo. For pictures the owner's canonical name; for JSON, whose body repeats the
+    /// name it was asked by, as addressed.
+    pub owner: PhotoOwner,
+    /// Picture, metadata or list.
+    pub view: View,
+    /// The size.
+    pub size: PhotoSize,
+    /// What else shapes a JSON answer.
+    pub variant: Variant,
+    /// `v1.0` or `beta`.
+    pub version: ApiVersion,
+    /// Where it came from.
+    pub authority: Authority,
+}
+
+/// Under what the latest picture of a subject is known to everybody who may ask Graph about it:
+/// its validator can be tried with anybody's token, its bytes are given on Graph's word only.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CurrentKey {
+    /// Whose names mean the same.
+    pub space: Space,
+    /// What it shows.
+    pub subject: Subject,
+    /// The size: validators are never shared across sizes.
+    pub size: PhotoSize,
+    /// `v1.0` or `beta`, which were once seen to read different stores.
+    pub version: ApiVersion,
+    /// Where it came from.
+    pub authority: Authority,
+}
+
+/// Under what the bytes of a picture are held, once for all who may have them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct BodyKey {
+    space: Space,
+    subject: Subject,
+    size: PhotoSize,
+    authority: Authority,
+    etag: Option<HeaderValue>,
+    digest: [u8; 16],
+}
+
+impl BodyKey {
+    /// The key of `bytes`, received with `etag`. The digest is part of it so that two pictures
+    /// under one tag, should Graph ever send them, are two pictures.
+    pub fn new(current: &CurrentKey, etag: Option<&HeaderValue>, bytes: &[u8]) -> Self {
+        Self {
+            space: current.space,
+            subject: current.subject.clone(),
+            size: current.size,
+            authority: current.authority,
+            etag: etag.cloned(),
+            digest: digest_of(bytes),
+        }
+    }
+
+    /// The digest of the bytes: SHA-256 cut to 128 bits.
+    pub fn digest(&self) -> &[u8; 16] {
+        &self.digest
+    }
+}
+
+/// SHA-256 cut to 128 bits.
+pub(super) fn digest_of(bytes: &[u8]) -> [u8; 16] {
+    let mut cut = [0; 16];
+    let whole = digest::digest(&digest::SHA256, bytes);
+    for (to, from) in cut.iter_mut().zip(whole.as_ref()) {
+        *to = *from;
+    }
+    cut
+}

@@ -1,0 +1,488 @@
+//! The store itself: the only user of moka for what Graph sent.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use equivalent::Equivalent;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use moka::Expiry;
+use moka::policy::EvictionPolicy;
+use moka::sync;
+
+use super::admission::{self, NotStored};
+use super::alias::Aliases;
+use super::config::Config;
+use super::doubt::{Born, Doubt, Doubts};
+use super::freshness::Freshness;
+use super::key::{BodyKey, CurrentKey, Key};
+use super::stored::{Held, Kind, STORED_FIELDS, StoredBody, StoredResponse};
+use crate::clock::Time;
+use crate::identity::{Partition, Space, Subject};
+use crate::route::View;
+
+/// What an entry weighs besides its bytes: key, head and moka's own bookkeeping.
+const ENTRY_OVERHEAD: u32 = 1_024;
+/// How long after a write its note is kept: longer than any question to Graph may take.
+const WRITE_NOTE: Duration = Duration::from_mins(5);
+
+/// Where an answer to one request is looked for and kept.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The caller's own key first, then the wider ones it may also be kept under.
+    pub keys: Vec<Key>,
+    /// For pictures: where the latest one is known to all who may ask about it.
+    pub current: Option<CurrentKey>,
+    /// The caller's own partition.
+    pub own: Partition,
+    /// What it shows.
+    pub subject: Subject,
+    /// Where that name means something.
+    pub space: Space,
+    /// Picture, metadata or list.
+    pub view: View,
+}
+
+/// What is held under a key.
+#[derive(Debug, Clone)]
+pub enum Lookup {
+    /// May be served as it is.
+    Fresh(Held),
+    /// May be served while it is revalidated.
+    Stale(Held),
+    /// May be served when Graph cannot be had, and lends its validator.
+    Expired(Held),
+    /// Lends its validator, and is never served without Graph's word.
+    Doubted(Held),
+    /// Nothing.
+    Miss,
+}
+
+/// An answer of Graph, whole.
+#[derive(Debug)]
+pub struct Answered<'a> {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its fields.
+    pub fields: &'a HeaderMap,
+    /// Its body, in an allocation of its own.
+    pub bytes: Bytes,
+    /// When it was asked for.
+    pub asked: Time,
+    /// Which writes it may not know of.
+    pub born: Born,
+}
+
+/// What became of an answer.
+#[derive(Debug)]
+pub struct Kept {
+    /// The answer, for those who wait for it.
+    pub held: Held,
+    /// Why it is not stored, where it is not.
+    pub not_stored: Option<NotStored>,
+}
+
+/// Everything that is held.
+pub struct Cache {
+    config: Config,
+    slots: sync::Cache<SlotKey, Slot>,
+    /// After which writes and refusals what is held is in doubt.
+    pub doubts: Doubts,
+    /// Which names mean the same.
+    pub aliases: Aliases,
+    jitter: AtomicU64,
+}
+
+impl Cache {
+    /// An empty cache.
+    pub fn new(config: Config) -> Self {
+        let slots = sync::Cache::builder()
+            .max_capacity(config.memory)
+            .weigher(|_, slot: &Slot| slot.weight())
+            // moka's default, TinyLFU, refuses every newcomer while the cache is full of
+            // popular entries: a new colleague's photo would be fetched again each time.
+            .eviction_policy(EvictionPolicy::lru())
+            .expire_after(Holds)
+            .build();
+        Self {
+            slots,
+            doubts: Doubts::default(),
+            aliases: Aliases::new(config.photo_ttl.max(Duration::from_secs(1))),
+            jitter: AtomicU64::new(0x9E37_79B9_7F4A_7C15),
+            config,
+        }
+    }
+
+    /// This room's settings.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Says what is held under `key` for a caller whose own partition is `own`.
+    pub fn lookup(&self, key: &Key, own: Partition, now: Time) -> Lookup {
+        let Some(Slot::Response(response)) = self.slots.get(&RefKey::Response(key)) else {
+            return Lookup::Miss;
+        };
+        let Some(held) = self.with_bytes(response) else {
+            return Lookup::Miss;
+        };
+        let response = &held.response;
+        if self.doubt(response, Some(own), now).is_some() {
+            return Lookup::Doubted(held);
+        }
+        let staleness = response.staleness(now);
+        if response.is_fresh(now) {
+            Lookup::Fresh(held)
+        } else if staleness <= response.stale_while_revalidate {
+            Lookup::Stale(held)
+        } else if staleness <= response.stale_if_error {
+            Lookup::Expired(held)
+        } else {
+            Lookup::Doubted(held)
+        }
+    }
+
+    /// The latest picture of a subject, whoever it was given to: for its validator.
+    pub fn current(&self, key: &CurrentKey) -> Option<Held> {
+        match self.slots.get(&RefKey::Current(key)) {
+            Some(Slot::Response(response)) => self.with_bytes(response),
+            _ => None,
+        }
+    }
+
+    /// Whether an answer born then may still be given to somebody who asks now.
+    pub fn believes(&self, place: &Place, born: Born, now: Time) -> bool {
+        self.doubts
+            .about(
+                born,
+                Some(place.own),
+                &place.subject,
+                place.space,
+                &self.aliases,
+                now,
+            )
+            .is_none()
+    }
+
+    /// Keeps an answer whose head has been judged storable as `kind`.
+    ///
+    /// `before` is what was known of the picture: the same bytes are not held twice.
+    pub fn keep(
+        &self,
+        place: &Place,
+        kind: Kind,
+        answered: Answered<'_>,
+        before: Option<&Held>,
+        now: Time,
+    ) -> Kept {
+        let judged = admission::judge_body(kind, place.view, &answered.bytes);
+        let kind = judged.unwrap_or(kind);
+        let freshness = Freshness::of(&self.config, kind, answered.fields, self.jitter());
+        let fields = stored_fields(answered.fields);
+        let (body, bytes, own_etag) = self.body(place, kind, &fields, answered.bytes, before);
+        let response = StoredResponse {
+            status: answered.status,
+            kind,
+            length: bytes.len() as u64,
+            fields,
+            own_etag,
+            body,
+            asked: answered.asked,
+            initial_age: freshness.initial_age,
+            lifetime: freshness.lifetime,
+            stale_while_revalidate: freshness.stale_while_revalidate,
+            stale_if_error: freshness.stale_if_error,
+            born: answered.born,
+            subject: place.subject.clone(),
+            space: place.space,
+        };
+        let held = Held {
+            response: Arc::new(response),
+            bytes,
+        };
+        let not_stored = judged
+            .err()
+            .or_else(|| self.insert(place, &held, now).err());
+        Kept { held, not_stored }
+    }
+
+    /// Graph has said that `before` still stands (304, or the same tag again): freshens it for
+    /// this caller (RFC 9111 §4.3.4) and everybody it is shared with.
+    pub fn freshen(
+        &self,
+        place: &Place,
+        before: &Held,
+        answered: &HeaderMap,
+        asked: Time,
+        born: Born,
+        now: Time,
+    ) -> Kept {
+        let freshness = Freshness::of(&self.config, before.response.kind, answered, self.jitter());
+        let mut fields = before.response.fields.clone();
+        for (name, value) in &stored_fields(answered) {
+            // A 304's Content-Type describes nothing, its ETag is the one we sent.
+            if *name != header::CONTENT_TYPE && *name != header::ETAG {
+                fields.insert(name, value.clone());
+            }
+        }
+        let response = StoredResponse {
+            fields,
+            asked,
+            initial_age: freshness.initial_age,
+            lifetime: freshness.lifetime,
+            stale_while_revalidate: freshness.stale_while_revalidate,
+            stale_if_error: freshness.stale_if_error,
+            born,
+            subject: place.subject.clone(),
+            space: place.space,
+            ..StoredResponse::clone(&before.response)
+        };
+        let held = Held {
+            response: Arc::new(response),
+            bytes: before.bytes.clone(),
+        };
+        let not_stored = self.insert(place, &held, now).err();
+        Kept { held, not_stored }
+    }
+
+    /// Drops what has ended, and what is in certain doubt. To be called on a timer: people's
+    /// photos must not outlive their lifetime in memory for want of traffic.
+    pub fn maintain(&self, now: Time) {
+        if self.doubts.take_unswept() {
+            for (key, slot) in &self.slots {
+                let Slot::Response(response) = &slot else {
+                    continue;
+                };
+                let own = match &*key {
+                    SlotKey::Response(key) => Some(key.partition),
+                    SlotKey::Current(_) | SlotKey::Body(_) => None,
+                };
+                if self.doubt(response, own, now) == Some(Doubt::Certain) {
+                    if let StoredBody::Shared(body) = &response.body {
+                        self.slots.invalidate(&SlotKey::Body(Arc::clone(body)));
+                    }
+                    self.slots.invalidate(&*key);
+                }
+            }
+        }
+        self.doubts
+            .forget(WRITE_NOTE, self.config.stale_if_error, now);
+        self.aliases.maintain();
+        self.slots.run_pending_tasks();
+    }
+
+    /// Ends everything that is held.
+    pub fn clear(&self) {
+        self.slots.invalidate_all();
+        self.slots.run_pending_tasks();
+    }
+
+    /// How many entries are held, and what they weigh, in bytes.
+    pub fn held(&self) -> (u64, u64) {
+        (self.slots.entry_count(), self.slots.weighted_size())
+    }
+
+    fn doubt(&self, response: &StoredResponse, own: Option<Partition>, now: Time) -> Option<Doubt> {
+        let StoredResponse {
+            born,
+            subject,
+            space,
+            ..
+        } = response;
+        self.doubts
+            .about(*born, own, subject, *space, &self.aliases, now)
+    }
+
+    fn insert(&self, place: &Place, held: &Held, now: Time) -> Result<(), NotStored> {
+        if !self.believes(place, held.response.born, now) {
+            return Err(NotStored::Written);
+        }
+        if let StoredBody::Shared(key) = &held.response.body {
+            let slot = Slot::Body(held.bytes.clone(), held.response.hold());
+            self.slots.insert(SlotKey::Body(Arc::clone(key)), slot);
+        }
+        if let Some(current) = place
+            .current
+            .as_ref()
+            .filter(|_| held.response.kind == Kind::Media)
+        {
+            let slot = Slot::Response(Arc::clone(&held.response));
+            self.slots.insert(SlotKey::Current(current.clone()), slot);
+        }
+        for key in &place.keys {
+            let slot = Slot::Response(Arc::clone(&held.response));
+            self.slots.insert(SlotKey::Response(key.clone()), slot);
+        }
+        Ok(())
+    }
+
+    /// Where the bytes go: a picture's once for all, the same bytes as before not again.
+    fn body(
+        &self,
+        place: &Place,
+        kind: Kind,
+        fields: &HeaderMap,
+        bytes: Bytes,
+        before: Option<&Held>,
+    ) -> (StoredBody, Bytes, Option<HeaderValue>) {
+        let (Kind::Media, Some(current)) = (kind, &place.current) else {
+            return (StoredBody::Inline(bytes.clone()), bytes, None);
+        };
+        let etag = fields.get(header::ETAG);
+        let same = before
+            .filter(|before| before.bytes == bytes)
+            .map(|before| (before.response.body.clone(), before.bytes.clone()));
+        let (body, bytes) = same.unwrap_or_else(|| {
+            let key = Arc::new(BodyKey::new(current, etag, &bytes));
+            (StoredBody::Shared(key), bytes)
+        });
+        let own_etag = match (&body, etag) {
+            (StoredBody::Shared(key), None) => Some(own_etag(key.digest())),
+            _ => None,
+        };
+        (body, bytes, own_etag)
+    }
+
+    fn with_bytes(&self, response: Arc<StoredResponse>) -> Option<Held> {
+        let bytes = match &response.body {
+            StoredBody::Inline(bytes) => bytes.clone(),
+            StoredBody::Shared(key) => match self.slots.get(&RefKey::Body(key))? {
+                Slot::Body(bytes, _) => bytes,
+                Slot::Response(_) => return None,
+            },
+        };
+        Some(Held { response, bytes })
+    }
+
+    /// A number in -1.0 to 1.0, different each time; need not be unguessable.
+    fn jitter(&self) -> f64 {
+        let state = self
+            .jitter
+            .fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed);
+        let mixed = (state ^ (state >> 31)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        f64::from((mixed >> 40) as u32) / f64::from(1u32 << 23) - 1.0
+    }
+}
+
+impl std::fmt::Debug for Cache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cache")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Our own strong tag, for a picture that Graph gave none.
+fn own_etag(digest: &[u8; 16]) -> HeaderValue {
+    let text = format!("\"gpp-{:032x}\"", u128::from_be_bytes(*digest));
+    HeaderValue::from_str(&text).expect("hex digits in quotes are a header value")
+}
+
+/// The fields that are kept of an answer's, repeats included.
+fn stored_fields(fields: &HeaderMap) -> HeaderMap {
+    let mut kept = HeaderMap::with_capacity(STORED_FIELDS.len());
+    for name in &STORED_FIELDS {
+        for value in fields.get_all(name) {
+            kept.append(name, value.clone());
+        }
+    }
+    kept
+}
+
+/// The key of a slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum SlotKey {
+    Response(Key),
+    Current(CurrentKey),
+    Body(Arc<BodyKey>),
+}
+
+/// The same, borrowed.
+enum RefKey<'a> {
+    Response(&'a Key),
+    Current(&'a CurrentKey),
+    Body(&'a BodyKey),
+}
+
+impl Hash for SlotKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Response(key) => RefKey::Response(key),
+            Self::Current(key) => RefKey::Current(key),
+            Self::Body(key) => RefKey::Body(key),
+        }
+        .hash(state);
+    }
+}
+
+impl Hash for RefKey<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Response(key) => (0_u8, key).hash(state),
+            Self::Current(key) => (1_u8, key).hash(state),
+            Self::Body(key) => (2_u8, key).hash(state),
+        }
+    }
+}
+
+impl Equivalent<SlotKey> for RefKey<'_> {
+    fn equivalent(&self, key: &SlotKey) -> bool {
+        match (self, key) {
+            (Self::Response(a), SlotKey::Response(b)) => *a == b,
+            (Self::Current(a), SlotKey::Current(b)) => *a == b,
+            (Self::Body(a), SlotKey::Body(b)) => *a == &**b,
+            _ => false,
+        }
+    }
+}
+
+/// What is in a slot.
+#[derive(Debug, Clone)]
+enum Slot {
+    Response(Arc<StoredResponse>),
+    Body(Bytes, Duration),
+}
+
+impl Slot {
+    fn weight(&self) -> u32 {
+        let bytes = match self {
+            Self::Response(response) => match &response.body {
+                StoredBody::Inline(bytes) => bytes.len(),
+                StoredBody::Shared(_) => 0,
+            },
+            Self::Body(bytes, _) => bytes.len(),
+        };
+        u32::try_from(bytes)
+            .unwrap_or(u32::MAX)
+            .saturating_add(ENTRY_OVERHEAD)
+    }
+
+    fn hold(&self) -> Duration {
+        match self {
+            Self::Response(response) => response.hold(),
+            Self::Body(_, hold) => *hold,
+        }
+    }
+}
+
+/// How long a slot is held at all; freshness is our own sum, with time handed in. Never `None`,
+/// which moka's timer wheel was once unsound with.
+struct Holds;
+
+impl Expiry<SlotKey, Slot> for Holds {
+    fn expire_after_create(&self, _: &SlotKey, slot: &Slot, _: Instant) -> Option<Duration> {
+        Some(slot.hold())
+    }
+
+    fn expire_after_update(
+        &self,
+        _: &SlotKey,
+        slot: &Slot,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        Some(slot.hold())
+    }
+}

@@ -1,0 +1,129 @@
+//! One stored answer: what Graph sent, and how long it is good for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+
+use super::doubt::Born;
+use super::key::BodyKey;
+use crate::clock::Time;
+use crate::identity::{Space, Subject};
+
+/// The fields of Graph's answer that are kept. Everything else is somebody's own (`Set-Cookie`,
+/// `request-id`, diagnostics) or one connection's.
+pub const STORED_FIELDS: [HeaderName; 8] = [
+    header::CONTENT_TYPE,
+    header::ETAG,
+    header::LAST_MODIFIED,
+    header::CONTENT_LANGUAGE,
+    header::CONTENT_LOCATION,
+    // When Graph made the answer; `Age` counts from it.
+    header::DATE,
+    header::CONTENT_DISPOSITION,
+    HeaderName::from_static("odata-version"),
+];
+
+/// Where the bytes are.
+#[derive(Debug, Clone)]
+pub enum StoredBody {
+    /// With the answer: JSON and "no photo" are a few hundred bytes.
+    Inline(Bytes),
+    /// Held once for all answers that show this picture.
+    Shared(Arc<BodyKey>),
+}
+
+/// What kind of answer it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A picture.
+    Media,
+    /// Metadata or a list.
+    Json,
+    /// "No photo": a 404, or the 1x1 metadata.
+    Absent,
+}
+
+/// A stored answer (RFC 9111 §2).
+#[derive(Debug, Clone)]
+pub struct StoredResponse {
+    /// 200, or 404 for "no photo".
+    pub status: StatusCode,
+    /// What kind of answer it is.
+    pub kind: Kind,
+    /// Graph's fields, of [`STORED_FIELDS`] only.
+    pub fields: HeaderMap,
+    /// Our own strong tag, where Graph gave none.
+    pub own_etag: Option<HeaderValue>,
+    /// The bytes, or where they are.
+    pub body: StoredBody,
+    /// Their length.
+    pub length: u64,
+    /// When Graph's word about it was asked for; its age counts from here.
+    pub asked: Time,
+    /// The age it arrived with (RFC 9111 §4.2.3).
+    pub initial_age: Duration,
+    /// How long it is fresh (RFC 9111 §4.2.1).
+    pub lifetime: Duration,
+    /// How long past its lifetime it may be shown while it is revalidated.
+    pub stale_while_revalidate: Duration,
+    /// How long past its lifetime it may be shown when Graph cannot be had.
+    pub stale_if_error: Duration,
+    /// Which writes it may not know of.
+    pub born: Born,
+    /// What it is about, for doubting it after a write.
+    pub subject: Subject,
+    /// Where that name means something.
+    pub space: Space,
+}
+
+impl StoredResponse {
+    /// The tag callers see: Graph's, or our own.
+    pub fn etag(&self) -> Option<&HeaderValue> {
+        self.fields.get(header::ETAG).or(self.own_etag.as_ref())
+    }
+
+    /// The tag to ask Graph with: only one that Graph gave.
+    pub fn upstream_etag(&self) -> Option<&HeaderValue> {
+        self.fields.get(header::ETAG)
+    }
+
+    /// Its age at `now` (RFC 9111 §4.2.3).
+    pub fn age(&self, now: Time) -> Duration {
+        self.initial_age.saturating_add(now.since(self.asked))
+    }
+
+    /// What is left of its lifetime; zero once it is stale.
+    pub fn remaining(&self, now: Time) -> Duration {
+        self.lifetime.saturating_sub(self.age(now))
+    }
+
+    /// How far past its lifetime it is; zero while it is fresh.
+    pub fn staleness(&self, now: Time) -> Duration {
+        self.age(now).saturating_sub(self.lifetime)
+    }
+
+    /// Whether it is fresh (RFC 9111 §4.2).
+    pub fn is_fresh(&self, now: Time) -> bool {
+        self.lifetime > self.age(now)
+    }
+
+    /// How long it is held at all: until nothing could be served from it any more.
+    pub fn hold(&self) -> Duration {
+        let grace = self.stale_while_revalidate.max(self.stale_if_error);
+        self.lifetime
+            .saturating_sub(self.initial_age)
+            .saturating_add(grace)
+            .max(Duration::from_secs(1))
+    }
+}
+
+/// A stored answer together with its bytes.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// The answer.
+    pub response: Arc<StoredResponse>,
+    /// Its bytes.
+    pub bytes: Bytes,
+}

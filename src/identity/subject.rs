@@ -1,0 +1,82 @@
+//! The person or thing a photo shows, whatever name the path gave it.
+
+use crate::identity::{Credential, Principal, PrincipalId};
+use crate::route::{Guid, Mailbox, ObjectId, PhotoOwner};
+
+/// Whose names mean the same: the same principal name in two tenants is two people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Space {
+    /// All principals of one tenant.
+    Tenant(Guid),
+    /// One token, where the tenant cannot be read from it.
+    Alone(Credential),
+    /// One principal: contacts are seen as that principal sees them.
+    Principal(PrincipalId),
+}
+
+/// What a photo shows. A team and its group show one picture; a contact is one contact by
+/// whatever folder path it is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// A user by one of its names.
+    User(ObjectId),
+    /// The signed-in user of a token that cannot be read.
+    Own(PrincipalId),
+    /// A group, and the team of the same id.
+    Group(ObjectId),
+    /// A contact of a mailbox.
+    Contact {
+        /// Whose mailbox; `None` for the own one of a token that cannot be read.
+        mailbox: Option<ObjectId>,
+        /// The contact's id, to the letter.
+        id: Box<str>,
+    },
+    /// beta: a team template's picture.
+    TeamTemplate {
+        /// The template, where the path names one.
+        template: Option<Box<str>>,
+        /// The definition.
+        definition: Box<str>,
+    },
+}
+
+impl Subject {
+    /// What a path's owner is for this principal.
+    pub fn of(owner: &PhotoOwner, principal: &Principal) -> Self {
+        match owner {
+            PhotoOwner::Me => principal.user().map_or(Self::Own(principal.id()), |user| {
+                Self::User(ObjectId::Guid(user))
+            }),
+            PhotoOwner::User(id) => Self::User(id.subject()),
+            PhotoOwner::Group(id) | PhotoOwner::Team { id, .. } => Self::Group(id.subject()),
+            PhotoOwner::Contact { mailbox, id, .. } => Self::Contact {
+                mailbox: mailbox_owner(mailbox, principal),
+                id: id.clone(),
+            },
+            PhotoOwner::TeamTemplate {
+                template,
+                definition,
+            } => Self::TeamTemplate {
+                template: template.clone(),
+                definition: definition.clone(),
+            },
+        }
+    }
+
+    /// The space in which this subject's name means something, as this caller sees it.
+    pub fn space(&self, principal: &Principal, credential: Credential) -> Space {
+        match (self, principal.tenant()) {
+            (_, None) => Space::Alone(credential),
+            (Self::Contact { .. }, Some(_)) => Space::Principal(principal.id()),
+            (_, Some(tenant)) => Space::Tenant(tenant),
+        }
+    }
+}
+
+/// The owner of a mailbox, `/me` being the signed-in user.
+fn mailbox_owner(mailbox: &Mailbox, principal: &Principal) -> Option<ObjectId> {
+    match mailbox {
+        Mailbox::Me => principal.user().map(ObjectId::Guid),
+        Mailbox::User(id) => Some(id.subject()),
+    }
+}

@@ -1,0 +1,227 @@
+//! One question to Graph for many callers (collapsed forwarding, RFC 9111 §4).
+//!
+//! The first caller of a key leads, those who come while the question is open wait. What they
+//! are told is [`Landing`]: the answer, where it may be shared, or that each must decide again.
+//!
+//! A leader's question runs in a task of its own, so a leader who leaves fails nobody. A
+//! [`Lead`] that is dropped, by a panic or a deadline, lands as [`Landing::Alone`].
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+/// How a question ended, for those who waited.
+#[derive(Debug, Clone)]
+pub enum Landing<T> {
+    /// An answer they may all have.
+    Shared(T),
+    /// Nothing that can be shared: each decides again.
+    Alone,
+}
+
+/// A caller's place in a flight.
+#[derive(Debug)]
+pub enum Seat<K: Eq + Hash, G, T> {
+    /// Ask, and [`Lead::land`].
+    Leader(Lead<K, G, T>),
+    /// Wait for the leader.
+    Waiter(Wait<T>),
+    /// Too many wait already.
+    Full,
+}
+
+/// All open questions, by key. `G` says from when a question is, so that nobody joins one that
+/// was asked before a write it has seen.
+pub struct Flights<K, G, T> {
+    open: Arc<Mutex<HashMap<K, Open<G, T>>>>,
+    waiting: Arc<AtomicUsize>,
+    most_waiting: usize,
+}
+
+struct Open<G, T> {
+    asked: G,
+    landing: watch::Receiver<Option<Landing<T>>>,
+}
+
+impl<K: Eq + Hash + Clone, G: Clone, T: Clone> Flights<K, G, T> {
+    /// No open questions; at most `most_waiting` callers wait in all.
+    pub fn new(most_waiting: usize) -> Self {
+        Self { open: Arc::default(), waiting: Arc::default(), most_waiting }
+    }
+
+    /// Joins the open question of `key` if `joinable` says so of the time it was asked, or
+    /// opens one asked at `asked`.
+    pub fn join(&self, key: &K, asked: G, joinable: impl FnOnce(&G) -> bool) -> Seat<K, G, T> {
+        let mut open = lock(&self.open);
+        if let Some(flight) = open.get(key).filter(|flight| joinable(&flight.asked)) {
+            if self.waiting.fetch_add(1, Ordering::AcqRel) >= self.most_waiting {
+                self.waiting.fetch_sub(1, Ordering::AcqRel);
+                return Seat::Full;
+            }
+            return Seat::Waiter(Wait {
+                landing: flight.landing.clone(),
+                _place: Place(Arc::clone(&self.waiting)),
+            });
+        }
+        let (landing, receiver) = watch::channel(None);
+        open.insert(key.clone(), Open { asked, landing: receiver });
+        Seat::Leader(Lead { key: key.clone(), open: Arc::clone(&self.open), landing })
+    }
+
+    /// How many callers wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Acquire)
+    }
+}
+
+impl<K, G, T> std::fmt::Debug for Flights<K, G, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Flights").field("waiting", &self.waiting).finish_non_exhaustive()
+    }
+}
+
+/// The duty to land one question. Dropping it lands it as [`Landing::Alone`].
+pub struct Lead<K: Eq + Hash, G, T> {
+    key: K,
+    open: Arc<Mutex<HashMap<K, Open<G, T>>>>,
+    landing: watch::Sender<Option<Landing<T>>>,
+}
+
+impl<K: Eq + Hash, G, T> Lead<K, G, T> {
+    /// Tells those who wait.
+    pub fn land(self, landing: Landing<T>) {
+        self.landing.send_replace(Some(landing));
+    }
+}
+
+impl<K: Eq + Hash, G, T> Drop for Lead<K, G, T> {
+    fn drop(&mut self) {
+        let mut open = lock(&self.open);
+        // A later question may have taken the key over; that one is not ours to close.
+        let mut taken = None;
+        if let Some(flight) = open.get(&self.key)
+            && flight.landing.same_channel(&self.landing.subscribe())
+        {
+            taken = open.remove(&self.key);
+        }
+        drop(open);
+        drop(taken);
+        self.landing.send_if_modified(|landing| {
+            let dropped = landing.is_none();
+            if dropped {
+                *landing = Some(Landing::Alone);
+            }
+            dropped
+        });
+    }
+}
+
+impl<K: Eq + Hash, G, T> std::fmt::Debug for Lead<K, G, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Lead(_)")
+    }
+}
+
+/// A place among those who wait. Dropping it leaves the flight, and no more.
+pub struct Wait<T> {
+    landing: watch::Receiver<Option<Landing<T>>>,
+    _place: Place,
+}
+
+impl<T: Clone> Wait<T> {
+    /// How the question ended. Always returns: the leader's task has a deadline, and its end in
+    /// any way is a landing.
+    pub async fn landed(mut self) -> Landing<T> {
+        match self.landing.wait_for(Option::is_some).await {
+            Ok(landing) => landing.clone().unwrap_or(Landing::Alone),
+            Err(_) => Landing::Alone,
+        }
+    }
+}
+
+impl<T> std::fmt::Debug for Wait<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Wait(_)")
+    }
+}
+
+/// One place taken of [`Flights::most_waiting`].
+struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn lock<K, O>(open: &Mutex<HashMap<K, O>>) -> MutexGuard<'_, HashMap<K, O>> {
+    open.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flights() -> Flights<&'static str, u32, u32> {
+        Flights::new(2)
+    }
+
+    fn leader(seat: Seat<&'static str, u32, u32>) -> Lead<&'static str, u32, u32> {
+        match seat {
+            Seat::Leader(lead) => lead,
+            other => panic!("not a leader: {other:?}"),
+        }
+    }
+
+    fn waiter(seat: Seat<&'static str, u32, u32>) -> Wait<u32> {
+        match seat {
+            Seat::Waiter(wait) => wait,
+            other => panic!("not a waiter: {other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn those_who_come_while_a_question_is_open_get_its_answer() {
+        let flights = flights();
+        let lead = leader(flights.join(&"a", 0, |_| true));
+        let wait = waiter(flights.join(&"a", 0, |_| true));
+        lead.land(Landing::Shared(7));
+        assert!(matches!(wait.landed().await, Landing::Shared(7)));
+        leader(flights.join(&"a", 0, |_| true));
+    }
+
+    #[tokio::test]
+    async fn a_leader_that_is_dropped_sends_everybody_to_decide_again() {
+        let flights = flights();
+        let lead = leader(flights.join(&"a", 0, |_| true));
+        let wait = waiter(flights.join(&"a", 0, |_| true));
+        drop(lead);
+        assert!(matches!(wait.landed().await, Landing::Alone));
+    }
+
+    #[tokio::test]
+    async fn nobody_joins_a_question_asked_before_a_write_they_have_seen() {
+        let flights = flights();
+        let old = leader(flights.join(&"a", 1, |_| true));
+        let new = leader(flights.join(&"a", 2, |asked| *asked >= 2));
+        drop(old);
+        let wait = waiter(flights.join(&"a", 2, |asked| *asked >= 2));
+        new.land(Landing::Shared(2));
+        assert!(matches!(wait.landed().await, Landing::Shared(2)));
+    }
+
+    #[tokio::test]
+    async fn waiting_callers_are_bounded_and_leaving_frees_the_place() {
+        let flights = flights();
+        let _lead = leader(flights.join(&"a", 0, |_| true));
+        let first = waiter(flights.join(&"a", 0, |_| true));
+        let _second = waiter(flights.join(&"a", 0, |_| true));
+        assert!(matches!(flights.join(&"a", 0, |_| true), Seat::Full));
+        drop(first);
+        assert_eq!(flights.waiting(), 1);
+        waiter(flights.join(&"a", 0, |_| true));
+    }
+}
