@@ -108,6 +108,11 @@ impl Identity {
         self.proofs.accept(caller, asked, now)
     }
 
+    /// Whether Graph's word about this caller still stands, whatever came since it was looked up.
+    pub fn still_proven(&self, caller: &Caller, now: Time) -> bool {
+        self.proofs.get(&caller.credential, now).is_some()
+    }
+
     /// Graph has refused this token (401): its proof ends at once.
     pub fn refused(&self, credential: &Credential, now: Time) {
         self.proofs.refuse(credential, now);

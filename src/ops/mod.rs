@@ -1,1 +1,40 @@
-//! (being built)
+//! What the operator sees: figures, logs, the admin listener. Off the data path.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::StatusCode;
+
+use crate::render::Outcome;
+use crate::route::PhotoRequest;
+
+/// The figures.
+#[derive(Debug, Default)]
+pub struct Ops {
+    photos: AtomicU64,
+    hits: AtomicU64,
+    asked: AtomicU64,
+    passed: AtomicU64,
+}
+
+impl Ops {
+    /// A photo request has been answered.
+    pub fn photo(&self, photo: &PhotoRequest, outcome: &Outcome) {
+        self.photos.fetch_add(1, Ordering::Relaxed);
+        if outcome.status.forward.is_none() {
+            self.hits.fetch_add(1, Ordering::Relaxed);
+        }
+        tracing::debug!(view = ?photo.view, size = ?photo.size, status = ?outcome.status, "photo");
+    }
+
+    /// Graph has answered a photo question.
+    pub fn asked(&self, status: StatusCode, conditional: bool) {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(status = status.as_u16(), conditional, "asked graph");
+    }
+
+    /// A request has passed through.
+    pub fn passed_through(&self, status: StatusCode) {
+        self.passed.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(status = status.as_u16(), "passed through");
+    }
+}

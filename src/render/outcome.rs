@@ -84,12 +84,24 @@ pub struct CacheStatus {
 impl CacheStatus {
     /// Answered from memory.
     pub const fn hit() -> Self {
-        Self { forward: None, forward_status: None, stored: false, collapsed: false, detail: None }
+        Self {
+            forward: None,
+            forward_status: None,
+            stored: false,
+            collapsed: false,
+            detail: None,
+        }
     }
 
     /// Went to Graph.
     pub const fn forwarded(why: Forward) -> Self {
-        Self { forward: Some(why), forward_status: None, stored: false, collapsed: false, detail: None }
+        Self {
+            forward: Some(why),
+            forward_status: None,
+            stored: false,
+            collapsed: false,
+            detail: None,
+        }
     }
 
     /// With something else worth saying.

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::Body;
 use crate::clock::Time;
@@ -133,12 +133,21 @@ impl Problem {
         self.parts().3
     }
 
+    /// How long the caller should wait, where we know.
+    const fn wait(self) -> Option<Duration> {
+        match self {
+            Self::Throttled { wait } => Some(wait),
+            Self::Overloaded => Some(Duration::from_secs(1)),
+            _ => None,
+        }
+    }
+
     /// The Graph-shaped reply. `request` is the caller's header section, for
     /// `client-request-id`; `request_id` is a fresh one of ours.
     pub fn reply(self, request: &HeaderMap, request_id: &str, now: Time) -> Response<Body> {
         let (status, code, message, _) = self.parts();
-        let client_id = super::client_request_id(request);
-        let client_id_text = client_id
+        let client_id = super::reply::client_request_id(request);
+        let client_id = client_id
             .as_ref()
             .and_then(|id| id.to_str().ok())
             .unwrap_or(request_id);
@@ -146,9 +155,9 @@ impl Problem {
             "code": code,
             "message": message,
             "innerError": {
-                "date": super::graph_date(now),
+                "date": graph_date(now),
                 "request-id": request_id,
-                "client-request-id": client_id_text,
+                "client-request-id": client_id,
             },
         }});
         let mut reply = Response::new(Body::whole(Bytes::from(error.to_string())));
@@ -159,7 +168,76 @@ impl Problem {
             HeaderValue::from_static("application/json"),
         );
         fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        let _ = fields;
+        let text = |text: &str| HeaderValue::from_str(text).ok();
+        fields.extend(text(request_id).map(|id| (HeaderName::from_static("request-id"), id)));
+        fields.extend(text(client_id).map(|id| (HeaderName::from_static("client-request-id"), id)));
+        let proxy_status = format!("graph-photo-proxy; error={}", self.proxy_error());
+        fields.extend(
+            text(&proxy_status).map(|value| (HeaderName::from_static("proxy-status"), value)),
+        );
+        if let Some(wait) = self.wait() {
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            fields.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        }
         reply
+    }
+}
+
+/// `now` as Graph writes dates in error bodies: `2026-01-01T00:00:00`, UTC without a zone.
+fn graph_date(now: Time) -> String {
+    let (days, seconds) = (now.unix_seconds() / 86_400, now.unix_seconds() % 86_400);
+    let (year, month, day) = civil(days);
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
+}
+
+/// Days since 1970-01-01 as year, month and day of the Gregorian calendar, counted in years
+/// that begin in March, so that the leap day is the last.
+fn civil(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let era = shifted / 146_097;
+    let day_of_era = shifted % 146_097;
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_index = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_index + 2) / 5 + 1;
+    let month = if month_index < 10 {
+        month_index + 3
+    } else {
+        month_index - 9
+    };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    (year, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_written_as_graph_writes_them() {
+        for (seconds, date) in [
+            (0, "1970-01-01T00:00:00"),
+            (951_782_400, "2000-02-29T00:00:00"),
+            (1_615_829_637, "2021-03-15T17:33:57"),
+            (1_767_225_599, "2025-12-31T23:59:59"),
+        ] {
+            let now = Time::new(Duration::ZERO, Duration::from_secs(seconds));
+            assert_eq!(graph_date(now), date);
+        }
+    }
+
+    #[test]
+    fn a_wait_is_told_in_whole_seconds_rounded_up() {
+        for (milliseconds, seconds) in [(1, "1"), (1_000, "1"), (2_128, "3"), (0, "1")] {
+            let problem = Problem::Throttled {
+                wait: Duration::from_millis(milliseconds),
+            };
+            let now = Time::new(Duration::ZERO, Duration::ZERO);
+            let reply = problem.reply(&HeaderMap::new(), "id", now);
+            assert_eq!(reply.headers()[header::RETRY_AFTER], seconds);
+            assert_eq!(reply.status(), StatusCode::TOO_MANY_REQUESTS);
+        }
     }
 }

@@ -49,7 +49,11 @@ struct Open<G, T> {
 impl<K: Eq + Hash + Clone, G: Clone, T: Clone> Flights<K, G, T> {
     /// No open questions; at most `most_waiting` callers wait in all.
     pub fn new(most_waiting: usize) -> Self {
-        Self { open: Arc::default(), waiting: Arc::default(), most_waiting }
+        Self {
+            open: Arc::default(),
+            waiting: Arc::default(),
+            most_waiting,
+        }
     }
 
     /// Joins the open question of `key` if `joinable` says so of the time it was asked, or
@@ -67,8 +71,18 @@ impl<K: Eq + Hash + Clone, G: Clone, T: Clone> Flights<K, G, T> {
             });
         }
         let (landing, receiver) = watch::channel(None);
-        open.insert(key.clone(), Open { asked, landing: receiver });
-        Seat::Leader(Lead { key: key.clone(), open: Arc::clone(&self.open), landing })
+        open.insert(
+            key.clone(),
+            Open {
+                asked,
+                landing: receiver,
+            },
+        );
+        Seat::Leader(Lead {
+            key: key.clone(),
+            open: Arc::clone(&self.open),
+            landing,
+        })
     }
 
     /// How many callers wait.
@@ -79,7 +93,9 @@ impl<K: Eq + Hash + Clone, G: Clone, T: Clone> Flights<K, G, T> {
 
 impl<K, G, T> std::fmt::Debug for Flights<K, G, T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Flights").field("waiting", &self.waiting).finish_non_exhaustive()
+        f.debug_struct("Flights")
+            .field("waiting", &self.waiting)
+            .finish_non_exhaustive()
     }
 }
 

@@ -72,8 +72,12 @@ impl Upstream {
     }
 }
 
-/// The answer as the caller is to see it.
-fn inbound<B>(answer: Response<B>) -> Result<Response<Body>, Error>
+/// The answer as the caller is to see it: without the fields of one hop.
+///
+/// # Errors
+///
+/// [`Error::Broken`] for an upgrade or a transfer coding nobody asked for.
+pub fn inbound<B>(answer: Response<B>) -> Result<Response<Body>, Error>
 where
     B: HttpBody<Data = Bytes> + Send + Sync + 'static,
     B::Error: Into<BodyError>,

@@ -40,10 +40,16 @@ impl Budget {
     /// here: a false one can only make its own bearer wait in the wrong queue.
     pub fn of(caller: &Caller, kind: OwnerKind) -> Self {
         let whose = match (caller.principal.tenant(), caller.principal.client()) {
-            (Some(tenant), Some(client)) => Whose::Application { tenant, client: client.into() },
+            (Some(tenant), Some(client)) => Whose::Application {
+                tenant,
+                client: client.into(),
+            },
             _ => Whose::Alone(caller.credential),
         };
-        Self { whose, teams: kind == OwnerKind::Team }
+        Self {
+            whose,
+            teams: kind == OwnerKind::Team,
+        }
     }
 }
 
@@ -80,7 +86,11 @@ struct State {
 impl Gate {
     /// All gates open; per budget `concurrency` questions in flight and `queue` waiting.
     pub fn new(concurrency: usize, queue: usize) -> Self {
-        Self { concurrency, queue, lanes: Mutex::default() }
+        Self {
+            concurrency,
+            queue,
+            lanes: Mutex::default(),
+        }
     }
 
     /// Waits for a place in the budget's lane. Dropping the future leaves the queue.
@@ -99,7 +109,10 @@ impl Gate {
             place.map_err(|_| Refusal::Full)?
         };
         lane.refusal(now())?;
-        Ok(Pass { lane, _place: place })
+        Ok(Pass {
+            lane,
+            _place: place,
+        })
     }
 
     /// What is left of the budget's wait.
@@ -119,7 +132,10 @@ impl Gate {
     /// Forgets budgets that nobody uses and whose clock does not run.
     pub fn maintain(&self, now: Time) {
         lock(&self.lanes).retain(|_, lane| {
-            Arc::strong_count(lane) > 1 || lock(&lane.state).closed_until.is_some_and(|until| now < until)
+            Arc::strong_count(lane) > 1
+                || lock(&lane.state)
+                    .closed_until
+                    .is_some_and(|until| now < until)
         });
     }
 
@@ -147,7 +163,9 @@ impl Lane {
 
     fn close(&self, wait: Option<Duration>, now: Time) {
         let mut state = lock(&self.state);
-        let guess = FIRST_WAIT.saturating_mul(1 << state.refusals_in_a_row.min(6)).min(LONGEST_GUESS);
+        let guess = FIRST_WAIT
+            .saturating_mul(1 << state.refusals_in_a_row.min(6))
+            .min(LONGEST_GUESS);
         let until = now.plus(wait.unwrap_or(guess).min(LONGEST_WAIT));
         state.refusals_in_a_row = state.refusals_in_a_row.saturating_add(1);
         if state.closed_until.is_none_or(|before| before < until) {
@@ -202,9 +220,13 @@ pub fn retry_after(fields: &HeaderMap, now: Time) -> Option<Duration> {
     if let Ok(date) = httpdate::parse_http_date(text) {
         return Some(date.duration_since(now.wall()).unwrap_or_default());
     }
-    let number = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let number = text
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'.');
     let seconds = text.parse::<f64>().ok().filter(|_| number)?;
-    Duration::try_from_secs_f64(seconds).ok().or(Some(LONGEST_WAIT))
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .or(Some(LONGEST_WAIT))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

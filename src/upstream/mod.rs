@@ -11,12 +11,17 @@ pub mod collect;
 mod connect;
 mod expect;
 mod fields;
+pub mod flight;
 pub mod forward;
+pub mod gate;
 pub mod pool;
 
 #[cfg(test)]
 mod tests;
 
 pub use ask::{Ask, Trace};
-pub use collect::{Collected, collect};
+pub use collect::{Collected, collect, rejoin};
+pub use flight::{Flights, Landing, Lead, Seat};
+pub use forward::inbound;
+pub use gate::{Budget, Gate, Pass, Refusal, retry_after};
 pub use pool::{Config, Error, SetupError, Upstream};

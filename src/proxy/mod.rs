@@ -1,0 +1,353 @@
+//! The narrator: one request from recognition to reply. Read this first.
+//!
+//! Calls the rooms one after another and hands each what the one before it said. What a photo
+//! costs, who may have it and for how long is decided in the rooms; in which order is decided
+//! here. [`wanted`] gathers the facts of one request, [`question`] asks Graph.
+
+pub mod config;
+mod question;
+mod wanted;
+
+use std::sync::Arc;
+
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Request, Response};
+use http_body::Body as _;
+use hyper::body::Incoming;
+
+pub use config::Config;
+use question::Questions;
+use wanted::{Facts, Wanted};
+
+use crate::cache::{Cache, Held, Lookup};
+use crate::clock::{Clock, Time};
+use crate::identity::{Caller, Identity, Subject};
+use crate::ops::Ops;
+use crate::render::{
+    Answer, Asked, Body, CacheStatus, Detail, Forward, Outcome, Problem, RequestIds,
+};
+use crate::route::{self, PhotoRequest, PhotoWrite, Recognition};
+use crate::server::Service;
+use crate::upstream::{self, Upstream};
+
+/// Everything a request meets. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Proxy(Arc<Rooms>);
+
+/// The rooms, in the order a request meets them.
+#[derive(Debug)]
+pub struct Rooms {
+    /// The clock every request reads once.
+    pub clock: Clock,
+    /// Who asks.
+    pub identity: Identity,
+    /// What is held.
+    pub cache: Cache,
+    /// Pass-through.
+    pub upstream: Upstream,
+    /// Photo questions to Graph.
+    pub questions: Questions,
+    /// What the operator sees.
+    pub ops: Ops,
+    /// Names for our answers.
+    pub ids: RequestIds,
+}
+
+/// What is to be done about a photo request.
+enum Standing {
+    /// It may be answered from memory.
+    Serve(Held),
+    /// It may be answered from memory, and Graph asked behind it.
+    ServeAndRevalidate(Held, CacheStatus),
+    /// Graph must be asked first.
+    Ask(Forward),
+}
+
+impl Proxy {
+    /// A proxy of these rooms.
+    pub fn new(rooms: Rooms) -> Self {
+        Self(Arc::new(rooms))
+    }
+
+    /// The rooms, for the operator's listener and the timers.
+    pub fn rooms(&self) -> &Arc<Rooms> {
+        &self.0
+    }
+
+    /// Answers one request.
+    ///
+    /// Dropping the future leaves: a question to Graph that others may wait for goes on, an
+    /// exchange that is only this caller's ends.
+    pub async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let has_body = !request.body().is_end_stream();
+        let now = self.0.clock.now();
+        match route::recognise(request.method(), request.uri(), request.headers(), has_body) {
+            Recognition::Read(photo) => self.read(request, photo, now).await,
+            Recognition::Write(write) => self.write(request, &write, now).await,
+            Recognition::Other => self.pass_through(request, now).await,
+        }
+    }
+
+    /// A photo: from memory where Graph has let this caller have it, else from Graph.
+    async fn read(
+        &self,
+        request: Request<Incoming>,
+        photo: PhotoRequest,
+        now: Time,
+    ) -> Response<Body> {
+        let rooms = &self.0;
+        let Ok(caller) = rooms.identity.caller(request.headers(), now) else {
+            let status = CacheStatus::forwarded(Forward::Bypass).because(Detail::NoCredential);
+            return self.relay(request, photo, status, now).await;
+        };
+        let facts = Facts::gather(rooms, photo, caller, now);
+        let outcome = match rooms.standing(&facts, now) {
+            Standing::Serve(held) => {
+                rooms.renew_ahead(&facts, &request, now);
+                Outcome {
+                    answer: Answer::Held(held),
+                    status: CacheStatus::hit(),
+                }
+            }
+            Standing::ServeAndRevalidate(held, status) => {
+                rooms.ask_behind(Wanted::of(rooms, facts.clone(), &request));
+                Outcome {
+                    answer: Answer::Held(held),
+                    status,
+                }
+            }
+            // What Graph makes of a HEAD is Graph's to say; a GET's answer would tell more.
+            Standing::Ask(_) if facts.photo.head => {
+                let status = CacheStatus::forwarded(Forward::Method);
+                return self.relay(request, facts.photo, status, now).await;
+            }
+            Standing::Ask(why) => {
+                rooms
+                    .ask(Arc::new(Wanted::of(rooms, facts.clone(), &request)), why)
+                    .await
+            }
+        };
+        let now = rooms.clock.now();
+        rooms.ops.photo(&facts.photo, &outcome);
+        let asked = Asked {
+            headers: request.headers(),
+            head: facts.photo.head,
+        };
+        outcome.reply(asked, &rooms.ids, now)
+    }
+
+    /// A change: Graph's to make. With its success everything held of that owner is in doubt
+    /// before the caller sees the answer; without an answer too, since it may have been made.
+    async fn write(
+        &self,
+        request: Request<Incoming>,
+        write: &PhotoWrite,
+        now: Time,
+    ) -> Response<Body> {
+        let rooms = &self.0;
+        let caller = rooms.identity.caller(request.headers(), now).ok();
+        let doubt = DoubtUnlessRefused {
+            rooms,
+            write,
+            caller,
+            refused: false,
+        };
+        let headers = request.headers().clone();
+        match rooms.upstream.forward(request).await {
+            Ok(response) => {
+                doubt.settle(&response);
+                rooms.ops.passed_through(response.status());
+                response
+            }
+            Err(error) => {
+                drop(doubt);
+                self.failed(&headers, &error)
+            }
+        }
+    }
+
+    /// Everything else.
+    async fn pass_through(&self, request: Request<Incoming>, now: Time) -> Response<Body> {
+        let rooms = &self.0;
+        let headers = request.headers().clone();
+        match rooms.upstream.forward(request).await {
+            Ok(response) => {
+                rooms.overheard(&headers, response.status(), response.headers(), now);
+                rooms.ops.passed_through(response.status());
+                response
+            }
+            Err(error) => self.failed(&headers, &error),
+        }
+    }
+
+    /// A photo request that what is held has no part in.
+    async fn relay(
+        &self,
+        request: Request<Incoming>,
+        photo: PhotoRequest,
+        status: CacheStatus,
+        now: Time,
+    ) -> Response<Body> {
+        let rooms = &self.0;
+        let headers = request.headers().clone();
+        let head = photo.head;
+        let outcome = match rooms.upstream.forward(request).await {
+            Ok(response) => {
+                rooms.overheard(&headers, response.status(), response.headers(), now);
+                let status = CacheStatus {
+                    forward_status: Some(response.status()),
+                    ..status
+                };
+                Outcome {
+                    answer: Answer::Relayed(response),
+                    status,
+                }
+            }
+            Err(error) => Outcome {
+                answer: Answer::Problem(problem(&error)),
+                status,
+            },
+        };
+        rooms.ops.photo(&photo, &outcome);
+        outcome.reply(
+            Asked {
+                headers: &headers,
+                head,
+            },
+            &rooms.ids,
+            rooms.clock.now(),
+        )
+    }
+
+    fn failed(&self, headers: &HeaderMap, error: &upstream::Error) -> Response<Body> {
+        tracing::info!(
+            error = error as &dyn std::error::Error,
+            "no answer from graph"
+        );
+        problem(error).reply(headers, &self.0.ids.next(), self.0.clock.now())
+    }
+}
+
+impl Service for Proxy {
+    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Response<Body>> + Send {
+        Proxy::answer(self, request)
+    }
+}
+
+impl Rooms {
+    /// What is to be done about a photo request, by what is held and what Graph has said of
+    /// this caller.
+    fn standing(&self, facts: &Facts, now: Time) -> Standing {
+        if facts.caller.proof.is_none() {
+            return Standing::Ask(Forward::Request);
+        }
+        let mut why = Forward::Miss;
+        for key in facts.readable() {
+            match self.cache.lookup(key, facts.own, now) {
+                Lookup::Fresh(held) => return Standing::Serve(held),
+                Lookup::Stale(held) => {
+                    let status = CacheStatus::hit().because(Detail::Revalidating);
+                    return Standing::ServeAndRevalidate(held, status);
+                }
+                Lookup::Expired(_) | Lookup::Doubted(_) => why = Forward::Stale,
+                Lookup::Miss => {}
+            }
+        }
+        Standing::Ask(why)
+    }
+
+    /// Renews a proof that nears its end behind a caller's answer, so that steady callers never
+    /// wait for it.
+    fn renew_ahead(self: &Arc<Self>, facts: &Facts, request: &Request<Incoming>, now: Time) {
+        if facts
+            .caller
+            .proof
+            .as_ref()
+            .is_some_and(|proof| proof.wants_renewal(now))
+        {
+            self.ask_behind(Wanted::of(self, facts.clone(), request));
+        }
+    }
+
+    /// What an answer to something else says about a caller: a 401 ends its proof, a 429 closes
+    /// its budget. Nothing else is learnt here: other routes answer 200 to tokens they never
+    /// looked at.
+    fn overheard(
+        &self,
+        request: &HeaderMap,
+        status: http::StatusCode,
+        answer: &HeaderMap,
+        now: Time,
+    ) {
+        if status != http::StatusCode::UNAUTHORIZED {
+            return;
+        }
+        let _ = answer;
+        if let Ok(caller) = self.identity.caller(request, now) {
+            self.identity.refused(&caller.credential, self.clock.now());
+        }
+    }
+}
+
+/// Puts what is held of a write's owner in doubt when dropped, unless Graph refused the write.
+struct DoubtUnlessRefused<'a> {
+    rooms: &'a Rooms,
+    write: &'a PhotoWrite,
+    caller: Option<Caller>,
+    refused: bool,
+}
+
+impl DoubtUnlessRefused<'_> {
+    /// Graph has answered: a 4xx changed nothing (RFC 9111 §4.4), anything else may have.
+    fn settle(mut self, answer: &Response<Body>) {
+        self.refused = answer.status().is_client_error();
+        let now = self.rooms.clock.now();
+        match &self.caller {
+            Some(caller) if answer.status() == http::StatusCode::UNAUTHORIZED => {
+                self.rooms.identity.refused(&caller.credential, now);
+            }
+            // Graph has acted on this very token, so its claims are true.
+            Some(caller) if answer.status().is_success() => {
+                self.rooms.learn_names(caller, now);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Drop for DoubtUnlessRefused<'_> {
+    fn drop(&mut self) {
+        if self.refused {
+            return;
+        }
+        let Rooms { cache, clock, .. } = self.rooms;
+        match (&self.write.owner, &self.caller) {
+            (Some(owner), Some(caller)) => {
+                let subject = Subject::of(owner, &caller.principal);
+                let space = subject.space(&caller.principal, caller.credential);
+                cache
+                    .doubts
+                    .written(&subject, space, &cache.aliases, clock.now());
+            }
+            _ => cache.doubts.everything(),
+        }
+    }
+}
+
+/// The problem that stands for a failed exchange.
+fn problem(error: &upstream::Error) -> Problem {
+    match error {
+        upstream::Error::Connect(_) => Problem::Unreachable,
+        upstream::Error::TimedOut => Problem::TimedOut,
+        upstream::Error::Broken(_) => Problem::BrokenAnswer,
+    }
+}
+
+/// The raw path and query of a request.
+fn target(request: &Request<Incoming>) -> PathAndQuery {
+    request
+        .uri()
+        .path_and_query()
+        .cloned()
+        .unwrap_or_else(|| PathAndQuery::from_static("/"))
+}

@@ -1,0 +1,599 @@
+//! One photo question to Graph: collapsed, throttle-aware, conditional where anything is known;
+//! and what its answer means for what is held and for who is believed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use hyper::body::Incoming;
+use tokio::sync::oneshot;
+
+use super::wanted::Wanted;
+use super::{Rooms, problem};
+use crate::cache::store::Answered;
+use crate::cache::{Authority, Born, CurrentKey, Held, Key, Kind, Lookup, NotStored, admission};
+use crate::clock::Time;
+use crate::identity::{Caller, Credential, Proof, Space};
+use crate::render::{Answer, Body, CacheStatus, Detail, Forward, Outcome, Problem};
+use crate::route::{Guid, MetadataLevel, ObjectId, PhotoOwner, View};
+use crate::upstream::{
+    self, Ask, Budget, Collected, Flights, Gate, Landing, Lead, Pass, Refusal, Seat,
+};
+
+/// How often a caller waits for somebody else's question before it is told that Graph fails:
+/// each round is a fresh question, so this bounds what a failing Graph is asked.
+const ROUNDS: u32 = 3;
+/// How long a question waits for another principal's download of the same picture, so as to
+/// ask for its validator instead of the bytes.
+const DOWNLOAD_PATIENCE: Duration = Duration::from_secs(2);
+/// The largest JSON or "no photo" body that is stored; Graph's are a few hundred bytes.
+const LARGEST_JSON: usize = 64 * 1024;
+
+/// What collapses and paces photo questions.
+#[derive(Debug)]
+pub struct Questions {
+    authority: Authority,
+    open: Flights<FlightKey, Born, Landed>,
+    downloads: Flights<CurrentKey, Born, ()>,
+    gate: Gate,
+}
+
+/// Who may share one question: the callers of a key's partition, once proven; the very token
+/// before that.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct FlightKey {
+    unproven: Option<Credential>,
+    key: Key,
+}
+
+/// An answer that those who waited may have.
+#[derive(Debug, Clone)]
+struct Landed {
+    held: Held,
+    status: CacheStatus,
+}
+
+/// How a question ended for the one who asked, and for those who waited.
+struct Flown {
+    outcome: Outcome,
+    landing: Landing<Landed>,
+    accepted: bool,
+}
+
+impl Questions {
+    /// Questions to this authority.
+    pub fn new(authority: Authority, gate: Gate, waiting_callers: usize) -> Self {
+        Self {
+            authority,
+            open: Flights::new(waiting_callers),
+            downloads: Flights::new(waiting_callers),
+            gate,
+        }
+    }
+
+    /// The authority that is asked, as keys name it.
+    pub fn authority(&self) -> Authority {
+        self.authority
+    }
+
+    /// The throttle clocks.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+}
+
+impl Rooms {
+    /// Asks Graph for this caller, or waits for a question that is already open.
+    ///
+    /// Dropping the future leaves; the question goes on in its own task.
+    pub(super) async fn ask(self: &Arc<Self>, wanted: Arc<Wanted>, why: Forward) -> Outcome {
+        for _ in 0..ROUNDS {
+            match self.seat(&wanted) {
+                Seat::Leader(lead) => return self.lead(Arc::clone(&wanted), why, lead).await,
+                Seat::Waiter(wait) => {
+                    if let Landing::Shared(Landed { held, status }) = wait.landed().await {
+                        let status = CacheStatus {
+                            forward: Some(why),
+                            collapsed: true,
+                            ..status
+                        };
+                        return Outcome {
+                            answer: Answer::Held(held),
+                            status,
+                        };
+                    }
+                }
+                Seat::Full => {
+                    return self.instead(&wanted, why, Detail::Overloaded, Problem::Overloaded);
+                }
+            }
+        }
+        self.instead(&wanted, why, Detail::Error, Problem::BrokenAnswer)
+    }
+
+    /// Asks Graph behind an answer that has been given already. Nobody waits for it.
+    pub(super) fn ask_behind(self: &Arc<Self>, wanted: Wanted) {
+        let wanted = Arc::new(wanted);
+        if let Seat::Leader(lead) = self.seat(&wanted) {
+            let rooms = Arc::clone(self);
+            tokio::spawn(async move {
+                let flown = rooms.fly(&wanted, Forward::Stale).await;
+                if let Some(proof) = wanted
+                    .facts
+                    .caller
+                    .proof
+                    .as_ref()
+                    .filter(|_| !flown.accepted)
+                {
+                    proof.renewal_failed();
+                }
+                lead.land(flown.landing);
+            });
+        }
+    }
+
+    /// Joins the open question that this caller may share, or opens one.
+    fn seat(&self, wanted: &Wanted) -> Seat<FlightKey, Born, Landed> {
+        let facts = &wanted.facts;
+        let unproven = facts
+            .caller
+            .proof
+            .is_none()
+            .then_some(facts.caller.credential);
+        let key = FlightKey {
+            unproven,
+            key: facts.widest().clone(),
+        };
+        let now = self.clock.now();
+        // A question asked before a write that this caller may have seen is not its question.
+        let joinable = |born: &Born| self.cache.believes(&wanted.place, *born, now);
+        self.questions
+            .open
+            .join(&key, self.cache.doubts.born(), joinable)
+    }
+
+    /// Asks in a task of its own, so that a caller who leaves fails nobody who waits.
+    async fn lead(
+        self: &Arc<Self>,
+        wanted: Arc<Wanted>,
+        why: Forward,
+        lead: Lead<FlightKey, Born, Landed>,
+    ) -> Outcome {
+        let (tell, told) = oneshot::channel();
+        let rooms = Arc::clone(self);
+        tokio::spawn(async move {
+            let flown = rooms.fly(&wanted, why).await;
+            lead.land(flown.landing);
+            // A caller who has left is not told.
+            let _ = tell.send(flown.outcome);
+        });
+        told.await.unwrap_or(Outcome {
+            answer: Answer::Problem(Problem::BrokenAnswer),
+            status: CacheStatus::forwarded(why),
+        })
+    }
+
+    /// One question, from the validator to what its answer means.
+    async fn fly(&self, wanted: &Wanted, why: Forward) -> Flown {
+        let mut before = self.known(wanted);
+        let turn = match &wanted.place.current {
+            Some(current) if before.is_none() => self.turn_to_download(current).await,
+            _ => None,
+        };
+        if turn.is_none() && before.is_none() {
+            before = self.known(wanted);
+        }
+        let pass = match self
+            .questions
+            .gate
+            .enter(&wanted.budget, || self.clock.now())
+            .await
+        {
+            Ok(pass) => pass,
+            Err(Refusal::Wait(wait)) => {
+                let problem = Problem::Throttled { wait };
+                return Flown::alone(self.instead(wanted, why, Detail::Throttled, problem));
+            }
+            Err(Refusal::Full) => {
+                return Flown::alone(self.instead(
+                    wanted,
+                    why,
+                    Detail::Overloaded,
+                    Problem::Overloaded,
+                ));
+            }
+        };
+        let (born, asked) = (self.cache.doubts.born(), self.clock.now());
+        match self.upstream.ask(question(wanted, before.as_ref())).await {
+            Ok(answer) => {
+                self.ops.asked(answer.status(), before.is_some());
+                let told = Told {
+                    wanted,
+                    why,
+                    before,
+                    pass,
+                    born,
+                    asked,
+                };
+                self.told(told, answer).await
+            }
+            Err(error) => self.unanswered(wanted, why, &error),
+        }
+    }
+
+    /// What Graph's answer means.
+    async fn told(&self, told: Told<'_>, answer: Response<Incoming>) -> Flown {
+        let now = self.clock.now();
+        let status = answer.status();
+        let facts = &told.wanted.facts;
+        if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE {
+            let wait = upstream::retry_after(answer.headers(), now);
+            // A 503 that names no wait is a failure like any other.
+            if wait.is_some() || status == StatusCode::TOO_MANY_REQUESTS {
+                told.pass.throttled(wait, now);
+            }
+            return self.fallback_or_relay(&told, Detail::Throttled, answer, now);
+        }
+        told.pass.answered();
+        match status {
+            StatusCode::NOT_MODIFIED if told.before.is_some() => {
+                self.unchanged(&told, &answer, now)
+            }
+            StatusCode::UNAUTHORIZED => {
+                self.identity.refused(&facts.caller.credential, now);
+                Flown::alone(told.relayed(answer))
+            }
+            StatusCode::FORBIDDEN => {
+                self.cache.doubts.refused(facts.own, &facts.subject, now);
+                Flown::alone(told.relayed(answer))
+            }
+            _ if status.is_server_error() => {
+                self.fallback_or_relay(&told, Detail::Error, answer, now)
+            }
+            _ => match admission::judge_head(facts.photo.view, status, answer.headers()) {
+                Ok(kind) => self.arrived(told, kind, answer).await,
+                Err(reason) => Flown::alone(told.not_stored(answer, reason)),
+            },
+        }
+    }
+
+    /// 304: the caller may have what is held.
+    fn unchanged(&self, told: &Told<'_>, answer: &Response<Incoming>, now: Time) -> Flown {
+        let Some(before) = &told.before else {
+            return Flown::alone(told.problem(Problem::BrokenAnswer));
+        };
+        if self.accepted(told, None, now).is_none() {
+            // Graph's word came too late: the token has ended or been refused meanwhile.
+            return Flown::alone(told.problem(Problem::BrokenAnswer));
+        }
+        let kept = self.cache.freshen(
+            &told.wanted.place,
+            before,
+            answer.headers(),
+            told.asked,
+            told.born,
+            now,
+        );
+        told.kept(kept.held, kept.not_stored, StatusCode::NOT_MODIFIED)
+    }
+
+    /// An answer that may be stored: takes its body in, and stores it on Graph's word about the
+    /// caller.
+    async fn arrived(&self, told: Told<'_>, kind: Kind, answer: Response<Incoming>) -> Flown {
+        let cap = match kind {
+            Kind::Media => self.cache.config().max_photo,
+            Kind::Json | Kind::Absent => LARGEST_JSON,
+        };
+        let (head, body) = answer.into_parts();
+        let bytes = match upstream::collect(body, cap, self.upstream.deadline()).await {
+            Ok(Collected::Whole(bytes)) => bytes,
+            Ok(Collected::TooLarge { prefix, rest }) => {
+                let answer = upstream::inbound(Response::from_parts(head, rest))
+                    .map(|whole| whole.map(|rest| upstream::rejoin(prefix, rest)));
+                return Flown::alone(told.handed_on(answer, Some(NotStored::TooLarge)));
+            }
+            Err(error) => return self.unanswered(told.wanted, told.why, &error),
+        };
+        let now = self.clock.now();
+        let graphs_own = kind != Kind::Absent || admission::is_graphs_own(&head.headers);
+        if !graphs_own || self.accepted(&told, Some(&bytes), now).is_none() {
+            let answer =
+                upstream::inbound(Response::from_parts(head, http_body_util::Full::new(bytes)));
+            return Flown::alone(told.handed_on(answer, None));
+        }
+        let answered = Answered {
+            status: head.status,
+            fields: &head.headers,
+            bytes,
+            asked: told.asked,
+            born: told.born,
+        };
+        let kept = self.cache.keep(
+            &told.wanted.place,
+            kind,
+            answered,
+            told.before.as_ref(),
+            now,
+        );
+        told.kept(kept.held, kept.not_stored, head.status)
+    }
+
+    /// Graph has accepted the caller's token and answered about the subject: both are noted.
+    fn accepted(&self, told: &Told<'_>, json: Option<&Bytes>, now: Time) -> Option<Arc<Proof>> {
+        let facts = &told.wanted.facts;
+        let proof = self.identity.accepted(&facts.caller, told.asked, now)?;
+        self.identity
+            .witnessed(&proof, &facts.owner, &facts.subject);
+        self.cache
+            .doubts
+            .granted(facts.own, &facts.subject, told.born);
+        self.learn_names(&facts.caller, now);
+        if let (View::Metadata | View::List, PhotoOwner::User(upn), Some(json)) =
+            (facts.photo.view, &facts.photo.owner, json)
+            && let Some(guid) = named_in(json)
+        {
+            self.cache.aliases.learn(facts.space, guid, upn, now);
+        }
+        Some(proof)
+    }
+
+    /// The names of the signed-in user, from the claims of a token Graph has accepted.
+    pub(super) fn learn_names(&self, caller: &Caller, now: Time) {
+        let principal = &caller.principal;
+        if let (Some(tenant), Some(user), Some(upn)) =
+            (principal.tenant(), principal.user(), principal.upn())
+        {
+            self.cache
+                .aliases
+                .learn(Space::Tenant(tenant), user, upn, now);
+        }
+    }
+
+    /// What is known of the picture: its validator is tried, its bytes are given on Graph's
+    /// word.
+    fn known(&self, wanted: &Wanted) -> Option<Held> {
+        let now = self.clock.now();
+        let mut held = wanted.facts.readable().filter_map(|key| {
+            match self.cache.lookup(key, wanted.facts.own, now) {
+                Lookup::Fresh(held)
+                | Lookup::Stale(held)
+                | Lookup::Expired(held)
+                | Lookup::Doubted(held) => Some(held),
+                Lookup::Miss => None,
+            }
+        });
+        let has_validator = |held: &Held| {
+            let fields = &held.response.fields;
+            held.response.status == StatusCode::OK
+                && (fields.contains_key(header::ETAG) || fields.contains_key(header::LAST_MODIFIED))
+        };
+        held.find(has_validator).or_else(|| {
+            let current = wanted.place.current.as_ref()?;
+            self.cache.current(current).filter(has_validator)
+        })
+    }
+
+    /// Waits while another principal downloads the same picture, and says whether it is ours to
+    /// download. Dropping what it returns lets the next one go.
+    async fn turn_to_download(&self, current: &CurrentKey) -> Option<Lead<CurrentKey, Born, ()>> {
+        match self
+            .questions
+            .downloads
+            .join(current, self.cache.doubts.born(), |_| true)
+        {
+            Seat::Leader(lead) => Some(lead),
+            Seat::Waiter(wait) => {
+                let _ = tokio::time::timeout(DOWNLOAD_PATIENCE, wait.landed()).await;
+                None
+            }
+            Seat::Full => None,
+        }
+    }
+
+    /// Graph cannot be had: what is held, where it may be shown so, else the problem.
+    fn instead(&self, wanted: &Wanted, why: Forward, detail: Detail, problem: Problem) -> Outcome {
+        let now = self.clock.now();
+        match self.fallback(wanted, now) {
+            Some(held) => Outcome {
+                answer: Answer::Held(held),
+                status: CacheStatus::hit().because(detail),
+            },
+            None => Outcome {
+                answer: Answer::Problem(problem),
+                status: CacheStatus::forwarded(why).because(detail),
+            },
+        }
+    }
+
+    /// What may be shown when Graph cannot be had: within its time, and never beyond the
+    /// caller's proof.
+    fn fallback(&self, wanted: &Wanted, now: Time) -> Option<Held> {
+        let proof = wanted.facts.caller.proof.as_ref()?;
+        if !proof.holds(now) || !self.identity.still_proven(&wanted.facts.caller, now) {
+            return None;
+        }
+        wanted.facts.readable().find_map(|key| {
+            match self.cache.lookup(key, wanted.facts.own, now) {
+                Lookup::Fresh(held) | Lookup::Stale(held) => Some(held),
+                Lookup::Expired(held) => Some(held),
+                Lookup::Doubted(_) | Lookup::Miss => None,
+            }
+        })
+    }
+
+    fn fallback_or_relay(
+        &self,
+        told: &Told<'_>,
+        detail: Detail,
+        answer: Response<Incoming>,
+        now: Time,
+    ) -> Flown {
+        let Some(held) = self.fallback(told.wanted, now) else {
+            return Flown::alone(told.relayed(answer));
+        };
+        let status = CacheStatus {
+            forward_status: Some(answer.status()),
+            ..CacheStatus::forwarded(told.why).because(detail)
+        };
+        Flown::alone(Outcome {
+            answer: Answer::Held(held),
+            status,
+        })
+    }
+
+    fn unanswered(&self, wanted: &Wanted, why: Forward, error: &upstream::Error) -> Flown {
+        tracing::info!(
+            error = error as &dyn std::error::Error,
+            "no photo from graph"
+        );
+        Flown::alone(self.instead(wanted, why, Detail::Error, problem(error)))
+    }
+}
+
+/// A question that has been answered.
+struct Told<'a> {
+    wanted: &'a Wanted,
+    why: Forward,
+    before: Option<Held>,
+    pass: Pass,
+    born: Born,
+    asked: Time,
+}
+
+impl Told<'_> {
+    fn status(&self, graph: StatusCode) -> CacheStatus {
+        CacheStatus {
+            forward_status: Some(graph),
+            ..CacheStatus::forwarded(self.why)
+        }
+    }
+
+    fn problem(&self, problem: Problem) -> Outcome {
+        Outcome {
+            answer: Answer::Problem(problem),
+            status: CacheStatus::forwarded(self.why),
+        }
+    }
+
+    /// Graph's answer, for this caller alone.
+    fn relayed(&self, answer: Response<Incoming>) -> Outcome {
+        self.handed_on(upstream::inbound(answer), None)
+    }
+
+    fn not_stored(&self, answer: Response<Incoming>, reason: NotStored) -> Outcome {
+        let reason = (reason != NotStored::Status).then_some(reason);
+        self.handed_on(upstream::inbound(answer), reason)
+    }
+
+    fn handed_on(
+        &self,
+        answer: Result<Response<Body>, upstream::Error>,
+        reason: Option<NotStored>,
+    ) -> Outcome {
+        let Ok(mut answer) = answer else {
+            return self.problem(Problem::BrokenAnswer);
+        };
+        whole_seconds(answer.headers_mut());
+        let detail = reason.map(Detail::NotStored);
+        let status = CacheStatus {
+            detail,
+            ..self.status(answer.status())
+        };
+        Outcome {
+            answer: Answer::Relayed(answer),
+            status,
+        }
+    }
+
+    /// An answer that those who wait may have.
+    fn kept(&self, held: Held, not_stored: Option<NotStored>, graph: StatusCode) -> Flown {
+        let status = CacheStatus {
+            stored: not_stored.is_none(),
+            detail: not_stored.map(Detail::NotStored),
+            ..self.status(graph)
+        };
+        Flown {
+            outcome: Outcome {
+                answer: Answer::Held(held.clone()),
+                status,
+            },
+            landing: Landing::Shared(Landed { held, status }),
+            accepted: true,
+        }
+    }
+}
+
+impl Flown {
+    fn alone(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            landing: Landing::Alone,
+            accepted: false,
+        }
+    }
+}
+
+/// The question: conditional where something is known, its `Accept` made of the key alone.
+fn question(wanted: &Wanted, before: Option<&Held>) -> Ask {
+    let fields = before.map(|before| &before.response.fields);
+    let if_none_match = fields.and_then(|fields| fields.get(header::ETAG)).cloned();
+    let if_modified_since = match if_none_match {
+        Some(_) => None,
+        None => fields
+            .and_then(|fields| fields.get(header::LAST_MODIFIED))
+            .cloned(),
+    };
+    let photo = &wanted.facts.photo;
+    let accept = match (photo.view, photo.variant.metadata) {
+        (View::Media, _) => "*/*",
+        (_, MetadataLevel::Unsaid) => "application/json",
+        (_, MetadataLevel::None) => "application/json;odata.metadata=none",
+        (_, MetadataLevel::Minimal) => "application/json;odata.metadata=minimal",
+        (_, MetadataLevel::Full) => "application/json;odata.metadata=full",
+    };
+    Ask {
+        target: wanted.target.clone(),
+        authorization: wanted.authorization.clone(),
+        accept: Some(HeaderValue::from_static(accept)),
+        if_none_match,
+        if_modified_since,
+        trace: wanted.trace.clone(),
+    }
+}
+
+/// A `Retry-After` of Graph's as a whole number, rounded up: many SDKs read nothing else.
+fn whole_seconds(fields: &mut HeaderMap) {
+    let Some(text) = fields
+        .get(header::RETRY_AFTER)
+        .and_then(|value| value.to_str().ok())
+    else {
+        return;
+    };
+    if let Some((whole, fraction)) = text.trim().split_once('.')
+        && let (Ok(whole), true) = (
+            whole.parse::<u64>(),
+            fraction.bytes().all(|b| b.is_ascii_digit()),
+        )
+    {
+        let up = u64::from(fraction.bytes().any(|digit| digit != b'0'));
+        fields.insert(
+            header::RETRY_AFTER,
+            HeaderValue::from(whole.saturating_add(up)),
+        );
+    }
+}
+
+/// The GUID of the user that Graph says a JSON answer is about: `…users('<guid>')/photo…` or
+/// `…users('<guid>@<tenant>')/photo` in `@odata.id` or `@odata.context`.
+fn named_in(json: &[u8]) -> Option<Guid> {
+    let json: serde_json::Value = serde_json::from_slice(json).ok()?;
+    ["@odata.id", "@odata.context"]
+        .iter()
+        .find_map(|annotation| {
+            let text = json.get(annotation)?.as_str()?;
+            let (_, from) = text.split_once("users('")?;
+            let (name, _) = from.split_once("')/photo")?;
+            Guid::parse(name.split('@').next().unwrap_or(name))
+        })
+}

@@ -1,0 +1,191 @@
+//! The facts of one photo request, gathered once from the rooms' answers.
+
+use http::{HeaderValue, Request, header};
+use hyper::body::Incoming;
+
+use super::{Rooms, target};
+use crate::cache::{CurrentKey, Key, Place};
+use crate::clock::Time;
+use crate::identity::{Caller, Partition, Principal, Space, Subject};
+use crate::route::{Mailbox, ObjectId, PhotoOwner, PhotoRequest, TeamPlace, View};
+use crate::upstream::{Budget, Trace};
+
+/// What is asked, who asks, and where the answer is looked for.
+#[derive(Debug, Clone)]
+pub(super) struct Facts {
+    pub(super) photo: PhotoRequest,
+    pub(super) caller: Caller,
+    /// Whose photo, by its canonical name where the view allows it.
+    pub(super) owner: PhotoOwner,
+    pub(super) subject: Subject,
+    pub(super) space: Space,
+    pub(super) own: Partition,
+    own_key: Key,
+    /// The tenant's key, where policy and Graph let this caller read it.
+    shared_key: Option<Key>,
+}
+
+impl Facts {
+    pub(super) fn gather(rooms: &Rooms, photo: PhotoRequest, caller: Caller, now: Time) -> Self {
+        let principal = &caller.principal;
+        let addressed = Subject::of(&photo.owner, principal);
+        let space = addressed.space(principal, caller.credential);
+        // JSON repeats the name it was asked by, so only pictures go by the canonical name.
+        let owner = match photo.view {
+            View::Media => canonical(rooms, &photo.owner, principal, space, now),
+            View::Metadata | View::List => photo.owner.clone(),
+        };
+        let subject = Subject::of(&owner, principal);
+        let own = rooms.identity.own_partition(&caller);
+        let own_key = key(rooms, &photo, &owner, own);
+        let shared = rooms
+            .identity
+            .shared_partition(&caller, &owner, &subject)
+            .filter(|_| {
+                let names = rooms.cache.aliases.names(&subject, space, now);
+                !rooms.cache.doubts.is_refused(own, &names)
+            });
+        let shared_key = shared.map(|shared| key(rooms, &photo, &owner, shared));
+        Self {
+            photo,
+            caller,
+            owner,
+            subject,
+            space,
+            own,
+            own_key,
+            shared_key,
+        }
+    }
+
+    /// The keys this caller may be answered from, once proven: the wider first.
+    pub(super) fn readable(&self) -> impl Iterator<Item = &Key> {
+        self.shared_key.iter().chain([&self.own_key])
+    }
+
+    /// The key under which one question serves all who may share its answer.
+    pub(super) fn widest(&self) -> &Key {
+        self.shared_key.as_ref().unwrap_or(&self.own_key)
+    }
+}
+
+/// The facts of a request that Graph must be asked about, owned, for a task of its own.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) facts: Facts,
+    pub(super) place: Place,
+    pub(super) target: http::uri::PathAndQuery,
+    pub(super) authorization: HeaderValue,
+    pub(super) trace: Trace,
+    pub(super) budget: Budget,
+}
+
+impl Wanted {
+    pub(super) fn of(rooms: &Rooms, facts: Facts, request: &Request<Incoming>) -> Self {
+        let Facts {
+            photo,
+            caller,
+            owner,
+            subject,
+            space,
+            own,
+            own_key,
+            shared_key,
+        } = &facts;
+        // A caller who reads the tenant's partition keeps its answers there; any other keeps
+        // its own, and contributes where its permissions cover the kind.
+        let keys = shared_key.clone().map_or_else(
+            || {
+                let contributed = rooms.identity.contributes_to(caller, owner, subject);
+                let contributed = contributed.map(|shared| key(rooms, photo, owner, shared));
+                [own_key.clone()].into_iter().chain(contributed).collect()
+            },
+            |shared| vec![shared],
+        );
+        let current = (photo.view == View::Media).then(|| CurrentKey {
+            space: *space,
+            subject: subject.clone(),
+            size: photo.size,
+            version: photo.version,
+            authority: rooms.questions.authority(),
+        });
+        let place = Place {
+            keys,
+            current,
+            own: *own,
+            subject: subject.clone(),
+            space: *space,
+            view: photo.view,
+        };
+        let authorization = request.headers().get(header::AUTHORIZATION).cloned();
+        Self {
+            place,
+            target: target(request),
+            // A caller has exactly one: that is how it became one.
+            authorization: authorization.unwrap_or_else(|| HeaderValue::from_static("")),
+            trace: Trace::of(request.headers()),
+            budget: Budget::of(caller, owner.kind()),
+            facts,
+        }
+    }
+}
+
+fn key(rooms: &Rooms, photo: &PhotoRequest, owner: &PhotoOwner, partition: Partition) -> Key {
+    Key {
+        partition,
+        owner: owner.clone(),
+        view: photo.view,
+        size: photo.size,
+        variant: photo.variant,
+        version: photo.version,
+        authority: rooms.questions.authority(),
+    }
+}
+
+/// The owner by its GUID, where that is known: `/me` from the token's claims (which count only
+/// once Graph has accepted the token), a principal name from what Graph has told.
+fn canonical(
+    rooms: &Rooms,
+    owner: &PhotoOwner,
+    principal: &Principal,
+    space: Space,
+    now: Time,
+) -> PhotoOwner {
+    let user = |id: &ObjectId| match id {
+        ObjectId::Upn(upn) => rooms
+            .cache
+            .aliases
+            .guid_of(space, upn, now)
+            .map_or_else(|| id.clone(), ObjectId::Guid),
+        ObjectId::Guid(_) | ObjectId::Other(_) => id.clone(),
+    };
+    let mailbox = |mailbox: &Mailbox| match (mailbox, principal.user()) {
+        (Mailbox::Me, Some(me)) => Mailbox::User(ObjectId::Guid(me)),
+        (mailbox, _) => mailbox.clone(),
+    };
+    match owner {
+        PhotoOwner::Me => principal
+            .user()
+            .map_or(PhotoOwner::Me, |me| PhotoOwner::User(ObjectId::Guid(me))),
+        PhotoOwner::User(id) => PhotoOwner::User(user(id)),
+        PhotoOwner::Team {
+            id,
+            place: TeamPlace::JoinedTeams(whose),
+        } => PhotoOwner::Team {
+            id: id.clone(),
+            place: TeamPlace::JoinedTeams(mailbox(whose)),
+        },
+        PhotoOwner::Contact {
+            mailbox: whose,
+            folders,
+            id,
+        } => PhotoOwner::Contact {
+            mailbox: mailbox(whose),
+            folders: folders.clone(),
+            id: id.clone(),
+        },
+        PhotoOwner::Group(_) | PhotoOwner::Team { .. } | PhotoOwner::TeamTemplate { .. } => {
+            owner.clone()
+        }
+    }
+}
