@@ -180,11 +180,7 @@ fn team_template<'a>(head: Step<'a>, segments: &mut Split<'a, char>) -> Option<P
 }
 
 /// What follows the owner, to the path's end.
-fn aspect(
-    owner: &PhotoOwner,
-    rest: Option<&str>,
-    mut segments: Split<'_, char>,
-) -> Option<Aspect> {
+fn aspect(owner: &PhotoOwner, rest: Option<&str>, mut segments: Split<'_, char>) -> Option<Aspect> {
     let Some(rest) = rest.filter(|segment| !segment.is_empty()) else {
         // The end, or one trailing slash.
         return segments.next().is_none().then_some(Aspect::Itself);

@@ -124,7 +124,10 @@ fn level_of(parameters: &str) -> Option<MetadataLevel> {
     }
     for parameter in parameters.split(';') {
         let (name, value) = parameter.split_once('=')?;
-        let (name, value) = (name.trim_matches([' ', '\t']), value.trim_matches([' ', '\t']));
+        let (name, value) = (
+            name.trim_matches([' ', '\t']),
+            value.trim_matches([' ', '\t']),
+        );
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         let says = |known: &str| value.eq_ignore_ascii_case(known);
         if is("odata.metadata") && level.is_none() {
@@ -171,7 +174,9 @@ impl Fields {
                 }
                 // `Prefer` can rename ids (`IdType`); the other two can rename the path.
                 "prefer" | "x-original-url" | "x-rewrite-url" => fields.other_answer = true,
-                "odata-version" | "odata-maxversion" | "dataserviceversion"
+                "odata-version"
+                | "odata-maxversion"
+                | "dataserviceversion"
                 | "maxdataserviceversion" => fields.other_answer |= value.as_bytes() != b"4.0",
                 _ => {}
             }

@@ -4,11 +4,12 @@
 //! imagined costs another question to Graph. So where the strict reading fails, the path is
 //! bent the way any server might bend it, and a photo in what is left is enough.
 
-use super::PhotoWrite;
 use super::owner::hex;
 use super::path;
+use super::{Guid, PhotoWrite};
 
-/// How often a path is decoded: one server, one gateway before it, and one more for luck.
+/// How often a path is decoded: by Graph, by a gateway before it, and by one more before that.
+/// More costs a pass over the path of each write and finds only what no server would.
 const DECODINGS: usize = 3;
 
 /// Says whether changing what a path names may change a photo.
@@ -83,33 +84,38 @@ fn segments(bent: &[u8]) -> impl Iterator<Item = &[u8]> {
             let segment = segment.get(..end.unwrap_or(segment.len()));
             let segment = segment.unwrap_or_default();
             let start = segment.iter().position(|byte| *byte > b' ');
-            start.and_then(|start| segment.get(start..)).unwrap_or_default()
+            start
+                .and_then(|start| segment.get(start..))
+                .unwrap_or_default()
         })
         .filter(|segment| !segment.is_empty())
 }
 
 /// Whether a segment begins like `photo` or `photos`, outside the file names of a drive.
 ///
-/// In `/drive/root:/photos/a.jpg:/content` what stands between the colons is a file's path
-/// (Graph: "Addressing resources in a drive"). Uploads are frequent, and each one taken for
-/// a photo write would put every photo in doubt. A name with `@` in it is a person.
+/// In `/drive/root:/photos/a.jpg:/content` what stands between the colons is a file's path, and
+/// what follows `items`, `special` or `children` is a file's id or name (Graph: "Addressing
+/// resources in a drive"). Uploads are frequent, and each one taken for a photo write would put
+/// every photo in doubt. A name with `@` in it is a person.
 fn names_a_photo(segments: &[&[u8]]) -> bool {
-    let dotted = segments.iter().any(|segment| matches!(*segment, b"." | b".."));
+    let dotted = segments
+        .iter()
+        .any(|segment| matches!(*segment, b"." | b".."));
     let mut in_drive = false;
     let mut in_file_path = false;
     let mut before: &[u8] = b"";
     for &segment in segments {
-        if segment.starts_with(b"photo") && !segment.contains(&b'@') && (dotted || !in_file_path) {
+        let keyed = in_drive && matches!(before, b"items" | b"special" | b"children");
+        let named_by_a_file = !dotted && (in_file_path || keyed);
+        if segment.starts_with(b"photo") && !segment.contains(&b'@') && !named_by_a_file {
             return true;
         }
-        if in_file_path {
-            in_file_path = !segment.ends_with(b":");
+        in_file_path = if in_file_path {
+            !segment.ends_with(b":")
         } else {
-            in_drive |= matches!(segment, b"drive" | b"drives") || segment.starts_with(b"drives(");
-            in_file_path = in_drive
-                && segment.ends_with(b":")
-                && (segment == b"root:" || before == b"items");
-        }
+            in_drive && segment.ends_with(b":") && (keyed || segment == b"root:")
+        };
+        in_drive |= matches!(segment, b"drive" | b"drives") || segment.starts_with(b"drives(");
         before = segment;
     }
     false
@@ -122,7 +128,9 @@ fn names_an_owner(segments: &[&[u8]]) -> bool {
         [_, only] => [&b"users("[..], b"groups(", b"teams(", b"directoryobjects("]
             .iter()
             .any(|name| only.starts_with(name)),
-        [_, b"directoryobjects", _] => true,
+        [_, b"directoryobjects", id] => {
+            str::from_utf8(id).is_ok_and(|id| Guid::parse(id).is_some())
+        }
         [_, b"users" | b"groups" | b"teams", id] => !id.starts_with(b"$"),
         [.., b"contacts", id] => !id.starts_with(b"$"),
         _ => false,
