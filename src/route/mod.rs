@@ -6,8 +6,10 @@
 //! through uncached. Recognising a *write* is lenient on purpose: a write that is missed would
 //! leave an old photo standing, a write that is imagined costs one more question to Graph.
 //!
-//! Read [`owner`] for the words, then [`path`], [`size`] and [`query`], and last [`write`].
+//! Read [`owner`] for the words, then `path` with `key` and [`size`], then [`query`], and last
+//! `write`.
 
+mod key;
 pub mod owner;
 mod path;
 pub mod query;

@@ -2,12 +2,12 @@
 //!
 //! A picture has no variants: Graph answers it with an image whatever `Accept` says, and no
 //! query option is documented for it. A JSON answer varies by `$select` and by the level of
-//! annotations in `Accept` (OData JSON Format 4.0 §3.1). All else that could change an answer
+//! annotations in `Accept` (`OData` JSON Format 4.0 §3.1). All else that could change an answer
 //! makes a request pass through.
 
 use http::{HeaderMap, HeaderValue, header};
 
-use super::path;
+use super::key;
 
 /// The level of `odata.metadata` asked for in `Accept`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -63,7 +63,7 @@ impl Select {
     /// Reads a query that is one `$select` and nothing else.
     ///
     /// The option's name ignores case, the properties' names do not; their order, repeats and
-    /// the spaces around them mean nothing (OData 4.0 URL conventions §5.1.2).
+    /// the spaces around them mean nothing (`OData` 4.0 URL conventions §5.1.2).
     fn read(query: &str) -> Option<Self> {
         let (option, names) = query.split_once('=')?;
         if !option.eq_ignore_ascii_case("$select") && !option.eq_ignore_ascii_case("%24select") {
@@ -72,7 +72,7 @@ impl Select {
         let names = names.replace('+', " ");
         let mut select = Self::default();
         // A second option would show as `&` in a name, a doubly encoded one as `%`.
-        for name in path::decode(&names)?.split(',') {
+        for name in key::decode(&names)?.split(',') {
             match name.trim_matches(' ') {
                 "id" => select.id = true,
                 "width" => select.width = true,

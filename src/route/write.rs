@@ -131,8 +131,7 @@ fn names_an_owner(segments: &[&[u8]]) -> bool {
         [_, b"directoryobjects", id] => {
             str::from_utf8(id).is_ok_and(|id| Guid::parse(id).is_some())
         }
-        [_, b"users" | b"groups" | b"teams", id] => !id.starts_with(b"$"),
-        [.., b"contacts", id] => !id.starts_with(b"$"),
+        [_, b"users" | b"groups" | b"teams", id] | [.., b"contacts", id] => !id.starts_with(b"$"),
         _ => false,
     }
 }

@@ -4,6 +4,8 @@
 //! kind of server that might stand behind it. Where the product says "photo read", all of them
 //! must see a photo, and the same one.
 
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -99,12 +101,13 @@ impl Reader {
         // Both ways to write a key become one: the name, then the key.
         let mut words: Vec<String> = Vec::new();
         for segment in segments {
-            match segment.find("('").filter(|_| segment.ends_with("')")) {
-                Some(at) if segment.len() >= at + 4 => {
-                    words.push(segment[..at].to_owned());
-                    words.push(segment[at + 2..segment.len() - 2].replace("''", "'"));
-                }
-                _ => words.push(segment),
+            let key = segment
+                .split_once("('")
+                .and_then(|(name, key)| Some((name.to_owned(), key.strip_suffix("')")?)));
+            if let Some((name, key)) = key {
+                words.extend([name, key.replace("''", "'")]);
+            } else {
+                words.push(segment);
             }
         }
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -181,22 +184,23 @@ fn contact(folded: &[&str], letters: &[&str]) -> Option<String> {
                 "childfolders"
             }
     });
-    (folded.len() % 2 == 0 && *last == "contacts" && nested).then(|| keys.join(" "))
+    (folded.len().is_multiple_of(2) && *last == "contacts" && nested).then(|| keys.join(" "))
 }
 
 /// What the product read, as the reference writes it.
 fn line(request: &PhotoRequest) -> String {
     let id = |id: &ObjectId| match id.subject() {
         ObjectId::Guid(Guid(bytes)) => {
-            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            [
-                &hex[..8],
-                &hex[8..12],
-                &hex[12..16],
-                &hex[16..20],
-                &hex[20..],
-            ]
-            .join("-")
+            let mut text = String::new();
+            for (at, byte) in bytes.iter().enumerate() {
+                text += if matches!(at, 4 | 6 | 8 | 10) {
+                    "-"
+                } else {
+                    ""
+                };
+                write!(text, "{byte:02x}").unwrap();
+            }
+            text
         }
         ObjectId::Upn(name) | ObjectId::Other(name) => name.into(),
     };
@@ -341,11 +345,10 @@ fn damage(target: &str, kind: u8, place: usize, token: usize) -> String {
         1 => format!("{before}{}{after}", TOKENS[token % TOKENS.len()]),
         2 => format!("{before}{after}"),
         3 => {
-            let encoded: String = letter
-                .to_string()
-                .bytes()
-                .map(|b| format!("%{b:02X}"))
-                .collect();
+            let mut encoded = String::new();
+            for byte in letter.to_string().bytes() {
+                write!(encoded, "%{byte:02X}").unwrap();
+            }
             format!("{before}{encoded}{after}")
         }
         4 => {

@@ -1,19 +1,20 @@
 //! What ends a photo that is held.
 
 use super::*;
+use crate::route::PhotoWrite;
 
 fn send(method: &str, target: &str) -> Recognition {
     let method = Method::from_bytes(method.as_bytes()).unwrap();
     recognise(&method, &uri(target), &HeaderMap::new(), true)
 }
 
-/// The owner of a write: `Some(None)` where it is one and names nobody for certain.
-fn written(said: Recognition) -> Option<Option<PhotoOwner>> {
-    match said {
-        Recognition::Write(write) => Some(write.owner),
-        _ => None,
-    }
+/// A write whose path names its owner.
+fn of(owner: PhotoOwner) -> Recognition {
+    Recognition::Write(PhotoWrite { owner: Some(owner) })
 }
+
+/// A write of nobody knows whose photo.
+const OF_ANYONE: Recognition = Recognition::Write(PhotoWrite { owner: None });
 
 #[test]
 fn a_write_that_can_be_read_names_its_owner() {
@@ -51,12 +52,8 @@ fn a_write_that_can_be_read_names_its_owner() {
         (format!("/v1.0/me/contacts/{CONTACT}/photo/$value"), contact),
     ] {
         for method in ["PUT", "PATCH", "DELETE", "POST", "PURGE"] {
-            let expected = Some(Some(owner.clone()));
-            assert_eq!(
-                written(send(method, &target)),
-                expected,
-                "{method} {target}"
-            );
+            let said = send(method, &target);
+            assert_eq!(said, of(owner.clone()), "{method} {target}");
         }
     }
 }
@@ -99,7 +96,7 @@ fn a_write_in_any_spelling_a_server_might_accept_is_seen() {
         "/v1.0/users/x;y",
         "/v1.0/directoryObjects/11111111-2222-4333-8444-555555555555",
     ] {
-        assert_eq!(written(send("PUT", target)), Some(None), "{target}");
+        assert_eq!(send("PUT", target), OF_ANYONE, "{target}");
     }
 }
 
@@ -112,10 +109,10 @@ fn a_read_whose_method_is_overridden_is_a_write() {
     ] {
         for method in [Method::GET, Method::HEAD] {
             let headers = headers(&[(&name.to_ascii_lowercase(), "PUT")]);
-            let said = |target| written(recognise(&method, &uri(target), &headers, false));
-            assert_eq!(said("/v1.0/me/photo/$value"), Some(Some(PhotoOwner::Me)));
-            assert_eq!(said("/v1.0/me//photo/$value"), Some(None));
-            assert_eq!(said("/v1.0/me/messages"), None);
+            let said = |target| recognise(&method, &uri(target), &headers, false);
+            assert_eq!(said("/v1.0/me/photo/$value"), of(PhotoOwner::Me));
+            assert_eq!(said("/v1.0/me//photo/$value"), OF_ANYONE);
+            assert_eq!(said("/v1.0/me/messages"), Recognition::Other);
         }
     }
 }
