@@ -144,8 +144,10 @@ impl<'a> Key<'a> {
 }
 
 /// Percent-decodes once; `None` on a broken escape, on text that is not UTF-8, or past the limit.
+///
+/// Raw bytes beyond ASCII have no agreed reading in a URL (RFC 3986 §2), so neither have they here.
 pub(super) fn decode(raw: &str) -> Option<Cow<'_, str>> {
-    if raw.len() > LONGEST_ID * 3 {
+    if raw.len() > LONGEST_ID * 3 || !raw.is_ascii() {
         return None;
     }
     if !raw.contains('%') {

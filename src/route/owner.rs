@@ -14,35 +14,45 @@ pub struct Guid(pub [u8; 16]);
 impl Guid {
     /// Reads `8-4-4-4-12` hexadecimal digits of any case, without braces.
     pub fn parse(text: &str) -> Option<Self> {
+        /// Where each byte's two digits begin.
+        const DIGITS: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+        const HYPHENS: [usize; 4] = [8, 13, 18, 23];
         let text: &[u8; 36] = text.as_bytes().try_into().ok()?;
+        if HYPHENS.iter().any(|&at| text.get(at) != Some(&b'-')) {
+            return None;
+        }
         let mut bytes = [0u8; 16];
-        let mut written = bytes.iter_mut();
-        let mut high: Option<u8> = None;
-        for (at, &letter) in text.iter().enumerate() {
-            if matches!(at, 8 | 13 | 18 | 23) {
-                if letter != b'-' {
-                    return None;
-                }
-                continue;
-            }
-            let digit = hex(letter)?;
-            match high.take() {
-                None => high = Some(digit << 4),
-                Some(high) => *written.next()? = high | digit,
-            }
+        for (byte, at) in bytes.iter_mut().zip(DIGITS) {
+            *byte = (hex(*text.get(at)?)? << 4) | hex(*text.get(at + 1)?)?;
         }
         Some(Self(bytes))
     }
 }
 
 /// The value of one hexadecimal digit.
+///
+/// By table: ids mix digits and letters at random, which a processor guesses badly.
 pub(super) fn hex(letter: u8) -> Option<u8> {
-    match letter {
-        b'0'..=b'9' => Some(letter - b'0'),
-        b'a'..=b'f' => Some(letter - b'a' + 10),
-        b'A'..=b'F' => Some(letter - b'A' + 10),
-        _ => None,
-    }
+    const NONE: u8 = u8::MAX;
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "runs in the compiler, where a slip is a build error"
+    )]
+    const VALUES: [u8; 256] = {
+        let mut values = [NONE; 256];
+        let mut value = 0;
+        while value < 16 {
+            let digit = b"0123456789abcdef"[value as usize];
+            values[digit as usize] = value;
+            values[digit.to_ascii_uppercase() as usize] = value;
+            value += 1;
+        }
+        values
+    };
+    VALUES
+        .get(usize::from(letter))
+        .copied()
+        .filter(|value| *value != NONE)
 }
 
 /// The id of a user, group or team as a path names it, folded for comparison.

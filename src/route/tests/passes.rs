@@ -142,6 +142,7 @@ const LOOK_ALIKES: &[&str] = &[
     "/v1.0/users/x%C0%AF/photo",
     "/v1.0/users/x%E2%80%AE/photo",
     "/v1.0/users/x%3Fy/photo",
+    "/v1.0/users/zoë@contoso.example/photo",
     "/v1.0/users/x:/photo",
     "/v1.0/users/x./photo",
     "/v1.0/users/'x'/photo",
