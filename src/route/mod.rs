@@ -6,17 +6,25 @@
 //! through uncached. Recognising a *write* is lenient on purpose: a write that is missed would
 //! leave an old photo standing, a write that is imagined costs one more question to Graph.
 //!
-//! Read [`owner`] for the words, then [`path`], [`size`] and [`query`].
+//! Read [`owner`] for the words, then `path` with `key` and [`size`], then [`query`], and last
+//! `write`.
 
+mod key;
 pub mod owner;
-pub mod path;
+mod path;
 pub mod query;
 pub mod size;
+mod write;
+
+#[cfg(test)]
+mod tests;
 
 use http::{HeaderMap, Method, Uri};
 
 pub use owner::{Guid, Mailbox, ObjectId, OwnerKind, PhotoOwner, TeamPlace};
-pub use query::{MetadataLevel, Variant};
+use path::Aspect;
+use query::Fields;
+pub use query::{MetadataLevel, Select, Variant};
 pub use size::PhotoSize;
 
 /// The version segment of a Graph URL.
@@ -77,13 +85,44 @@ pub enum Recognition {
 
 /// Says what a request is. Never fails and never panics, whatever the bytes.
 ///
-/// `has_body` is whether the request carries a body (a GET with one is not a photo read).
+/// `has_body` is whether the request carries a body (a GET with one is not a photo read). Only
+/// the path and query of `target` are looked at.
 pub fn recognise(
     method: &Method,
     target: &Uri,
     headers: &HeaderMap,
     has_body: bool,
 ) -> Recognition {
-    let _ = (method, target, headers, has_body);
-    Recognition::Other
+    if method == Method::OPTIONS {
+        return Recognition::Other;
+    }
+    let fields = Fields::read(headers);
+    if fields.other_method || !(method == Method::GET || method == Method::HEAD) {
+        return write::read(target.path()).map_or(Recognition::Other, Recognition::Write);
+    }
+    if fields.other_answer || has_body {
+        return Recognition::Other;
+    }
+    read(method == Method::HEAD, target, headers).map_or(Recognition::Other, Recognition::Read)
+}
+
+/// The photo read a plain GET or HEAD is, if it is one.
+fn read(head: bool, target: &Uri, headers: &HeaderMap) -> Option<PhotoRequest> {
+    let place = path::read(target.path())?;
+    let Aspect::Photo(view, size) = place.aspect else {
+        return None;
+    };
+    let variant = match (view, target.query()) {
+        (View::Media, None | Some("")) => Variant::default(),
+        (View::Media, Some(_)) => return None,
+        (View::Metadata | View::List, query) => Variant::read(query, headers)?,
+    };
+    Some(PhotoRequest {
+        version: place.version,
+        owner: place.owner,
+        view,
+        size,
+        variant,
+        head,
+    })
 }
