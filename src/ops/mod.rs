@@ -1,1 +1,7 @@
-//! (being built)
+//! What the operator sees.
+
+mod config;
+
+pub mod telemetry;
+
+pub use config::{Config, LogFormat, Secret};

@@ -20,6 +20,12 @@ pub struct Config {
     pub photo_timeout: Duration,
     /// Photo requests in flight per tenant and application.
     pub concurrency: usize,
+    /// Photo requests that may wait for their turn, per tenant and application.
+    pub queue: usize,
+    /// The egress proxy: `http`, authority, perhaps with user and password.
+    pub proxy: Option<Uri>,
+    /// Hosts that are reached without the egress proxy, as `NO_PROXY` lists them.
+    pub no_proxy: Option<String>,
 }
 
 /// Why an exchange with Graph gave no answer. A status is not an error: it is an answer.
