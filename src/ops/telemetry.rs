@@ -7,7 +7,7 @@ use std::io;
 
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::SetGlobalDefaultError;
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, Registry, fmt};
 
@@ -33,15 +33,16 @@ pub fn start(config: &Config) -> Result<(), Error> {
     let ours = filter_fn(|event| {
         event.target().starts_with("graph_photo_proxy") || *event.level() <= LevelFilter::WARN
     });
+    let heard = directive.and(ours);
     let lines = fmt::layer().with_writer(io::stderr).with_ansi(false);
     let registry = Registry::default();
     match config.log_format {
         LogFormat::Text => {
-            let lines = lines.with_filter(ours).with_filter(directive);
+            let lines = lines.with_filter(heard);
             tracing::subscriber::set_global_default(registry.with(lines))
         }
         LogFormat::Json => {
-            let lines = lines.json().with_filter(ours).with_filter(directive);
+            let lines = lines.json().with_filter(heard);
             tracing::subscriber::set_global_default(registry.with(lines))
         }
     }
