@@ -164,7 +164,7 @@ fn base(from: &mut Values<'_>) -> Uri {
 }
 
 /// The egress proxy: the setting's, or else what the environment says for `https`. `NO_PROXY`
-/// belongs to the latter: a proxy that was set by name is not left aside for a list elsewhere.
+/// belongs to the latter, and neither of these is asked on the way to this machine itself: a proxy that was set by name is not left aside for a list elsewhere.
 fn egress(from: &mut Values<'_>, base: &Uri) -> (Option<Uri>, Option<String>) {
     if from.is_set("upstream_proxy") {
         let read = |text: &str| match text {
@@ -174,7 +174,8 @@ fn egress(from: &mut Values<'_>, base: &Uri) -> (Option<Uri>, Option<String>) {
         return (from.optional("upstream_proxy", read).flatten(), None);
     }
     let https = base.scheme() == Some(&http::uri::Scheme::HTTPS);
-    let Some((name, text)) = from.raw.https_proxy.as_ref().filter(|_| https) else {
+    let beyond = https && !base.host().is_some_and(parse::is_loopback);
+    let Some((name, text)) = from.raw.https_proxy.as_ref().filter(|_| beyond) else {
         return (None, None);
     };
     let full = if text.contains("://") {

@@ -1,6 +1,6 @@
 //! Settings: flags, environment, file, defaults. The only reader of any of them.
 //!
-//! [`SETTINGS`] below is the one table: `--help`, README and every check speak from it. A new
+//! `SETTINGS` below is the one table: `--help`, README and every check speak from it. A new
 //! setting is a line there, a field in its room's `Config`, and a line in `build`.
 //!
 //! A flag goes before the environment, the environment before the file, the file before the

@@ -9,13 +9,14 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::mistake::{Mistake, Origin, nearest};
+use super::values::quoted;
 use super::{Kind, SETTINGS, Setting};
 
 /// What our environment variables begin with.
 pub(super) const PREFIX: &str = "GRAPH_PHOTO_PROXY_";
 
-/// Everything that was said.
-#[derive(Debug, Default)]
+/// Everything that was said. Not `Debug`, like its parts: some of it is secret.
+#[derive(Default)]
 pub(super) struct RawConfig {
     /// What to do.
     pub(super) verb: Verb,
@@ -39,14 +40,12 @@ pub(super) enum Verb {
 }
 
 /// One setting's value.
-#[derive(Debug, Clone)]
 pub(super) struct RawValue {
     pub(super) said: Said,
     pub(super) origin: Origin,
 }
 
 /// How a value was written.
-#[derive(Debug, Clone)]
 pub(super) enum Said {
     /// As one string; what a number or a switch looks like as a string.
     One(String),
@@ -70,7 +69,7 @@ pub(super) fn read(
             Ok(text) => reading.file(&path, &text),
             Err(error) => reading.mistakes.push(Mistake {
                 setting: "config".to_owned(),
-                value: Some(path.display().to_string()),
+                value: Some(quoted(&path.to_string_lossy())),
                 origin: Some(origin),
                 expected: format!("the file cannot be read: {error}"),
             }),

@@ -39,7 +39,7 @@ fn bad_settings_end_with_64_and_are_all_on_standard_error() {
 fn a_file_that_is_not_there_ends_with_64() {
     let output = run(&["--config", "/nowhere/proxy.toml"], &[]);
     assert_eq!(output.status.code(), Some(64));
-    assert!(text(&output.stderr).starts_with("config = /nowhere/proxy.toml (flag --config): "));
+    assert!(text(&output.stderr).starts_with("config = \"/nowhere/proxy.toml\" (flag --config): "));
 }
 
 #[test]

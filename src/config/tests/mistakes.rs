@@ -1,8 +1,12 @@
 use std::ffi::OsString;
 use std::io;
 
-use super::super::Command;
-use super::{config, mistakes};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::super::{Command, SETTINGS};
+use super::{config, mistakes, read};
 
 #[test]
 fn each_wrong_value_is_said_with_setting_origin_and_what_was_expected() {
@@ -257,7 +261,7 @@ fn a_file_that_cannot_be_read_is_a_mistake_beside_the_others() {
     let said = Command::read(args, [], gone).unwrap_err().to_string();
     assert_eq!(
         said,
-        "config = gone.toml (flag --config): the file cannot be read: entity not found\n\
+        "config = \"gone.toml\" (flag --config): the file cannot be read: entity not found\n\
          sharing = \"all\" (flag --sharing): expected one of token, verified, tenant"
     );
 }
@@ -306,4 +310,42 @@ fn what_kubernetes_puts_into_every_pod_is_no_mistake() {
         ],
         "",
     );
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_written_is_read_or_refused_and_a_secret_is_never_repeated(
+        file in file(),
+        args in vec((setting(), "[ -~…]{0,12}"), 0..4),
+        value in "[ -~…]{0,12}",
+        word in "[-a-zA-Z=_]{0,12}",
+    ) {
+        let secret = "s3cr3t-and-short";
+        let args = args.iter().map(|(key, value)| format!("--{key}={value}"));
+        let mistyped = [format!("--admin_tokn={secret}"), "--adm1n-token".into(), secret.into()];
+        let args: Vec<String> = mistyped.into_iter().chain(args).chain([word]).collect();
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let environment = [
+            ("GRAPH_PHOTO_PROXY_ADMINTOKEN", secret),
+            ("GRAPH_PHOTO_PROXY_SHARING", &value),
+            ("HTTPS_PROXY", &value),
+        ];
+        if let Err(mistakes) = read(&args, &environment, &file) {
+            prop_assert!(!mistakes.to_string().contains(secret), "{}", mistakes);
+        }
+    }
+}
+
+fn setting() -> impl Strategy<Value = &'static str> {
+    select(SETTINGS).prop_map(|setting| setting.key)
+}
+
+/// Something like a file: lines of noise and of settings with noise as their value.
+fn file() -> impl Strategy<Value = String> {
+    let line = prop_oneof![
+        "\\PC{0,24}",
+        (setting(), "\\PC{0,12}").prop_map(|(key, value)| format!("{key} = {value}")),
+        (setting(), "[a-z0-9:/.@*-]{0,12}").prop_map(|(key, value)| format!("{key} = '{value}'")),
+    ];
+    vec(line, 1..6).prop_map(|lines| lines.join("\n"))
 }

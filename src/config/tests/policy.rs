@@ -47,6 +47,14 @@ fn check_says_who_may_read_how_old_and_how_long_after_the_end() {
 }
 
 #[test]
+#[cfg(feature = "demo")]
+fn a_word_says_what_to_do_wherever_it_stands() {
+    for args in [&["demo", "--threads=2"][..], &["--threads", "2", "demo"]] {
+        assert!(matches!(read(args, &[], ""), Ok(Command::Demo(config)) if config.threads == 2));
+    }
+}
+
+#[test]
 fn help_and_version_are_given_whatever_else_is_wrong() {
     for args in [
         &["--help"][..],

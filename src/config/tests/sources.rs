@@ -231,7 +231,11 @@ fn the_egress_proxy_is_the_settings_then_the_environments() {
     let upstream = config(&["--upstream-proxy=http://p:3"], &environment, "").upstream;
     assert_eq!(upstream.proxy.unwrap().to_string(), "http://p:3/");
     assert_eq!(upstream.no_proxy, None);
-    for args in [["--upstream-proxy=none"], ["--upstream=http://localhost:3"]] {
+    for args in [
+        ["--upstream-proxy=none"],
+        ["--upstream=http://localhost:3"],
+        ["--upstream=https://127.0.0.1:3"],
+    ] {
         let upstream = config(&args, &environment, "").upstream;
         assert_eq!((upstream.proxy, upstream.no_proxy), (None, None));
     }
