@@ -148,7 +148,7 @@ pub struct Effective {
     pub value: Option<String>,
     /// Who said so.
     pub origin: Origin,
-    /// Whether the value can be shown whole.
+    /// Whether the value, or a part of it, is left out because it is secret.
     pub hidden: bool,
 }
 
