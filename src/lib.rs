@@ -5,39 +5,39 @@
 
 #![forbid(unsafe_code)]
 
-/// The wiring: the only place that names every room's constructor.
+// The wiring: the only place that names every room's constructor.
 pub mod app;
 
-/// The listeners: accept, front checks, limits, timeouts, draining.
+// The listeners: accept, front checks, limits, timeouts, draining.
 pub mod server;
 
-/// The narrator: one request from recognition to reply.
+// The narrator: one request from recognition to reply.
 pub mod proxy;
 
-/// 1. What is asked for: is it a photo, whose, which size, which view.
+// 1. What is asked for: is it a photo, whose, which size, which view.
 pub mod route;
 
-/// 2. Who asks, what Graph has said about them, and who may share an answer.
+// 2. Who asks, what Graph has said about them, and who may share an answer.
 pub mod identity;
 
-/// 3. What is held, and whether it may still be served.
+// 3. What is held, and whether it may still be served.
 pub mod cache;
 
-/// 4. Asking Graph, once.
+// 4. Asking Graph, once.
 pub mod upstream;
 
-/// 5. The reply.
+// 5. The reply.
 pub mod render;
 
-/// What the operator sees.
+// What the operator sees.
 pub mod ops;
 
-/// Settings: flags, environment, file, defaults.
+// Settings: flags, environment, file, defaults.
 pub mod config;
 
-/// The only reader of system time.
+// The only reader of system time.
 pub mod clock;
 
-/// A simulated Microsoft Graph and a page of faces, for looking and for tests.
+// A simulated Microsoft Graph and a page of faces, for looking and for tests.
 #[cfg(feature = "demo")]
 pub mod demo;

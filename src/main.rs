@@ -1,2 +1,91 @@
 //! Arguments, then settings, then [`graph_photo_proxy::app`]; nothing worth testing lives here.
-fn main() {}
+
+use std::error::Error;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use graph_photo_proxy::app::App;
+use graph_photo_proxy::config::{self, Command, Config};
+use graph_photo_proxy::ops::telemetry;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// A setting is wrong (BSD `sysexits.h`: `EX_USAGE`).
+const BAD_SETTING: u8 = 64;
+
+fn main() -> ExitCode {
+    let command = match Command::from_process() {
+        Ok(command) => command,
+        Err(mistakes) => {
+            let _ = writeln!(io::stderr(), "{mistakes}");
+            return ExitCode::from(BAD_SETTING);
+        }
+    };
+    match command {
+        Command::Help => print(&config::help()),
+        Command::Version => print(concat!(
+            "graph-photo-proxy ",
+            env!("CARGO_PKG_VERSION"),
+            "\n"
+        )),
+        Command::Check(config) => print(&config.check()),
+        Command::Serve(config) | Command::Demo(config) => match serve(config) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                let _ = writeln!(io::stderr(), "{}", chain(&*error));
+                ExitCode::FAILURE
+            }
+        },
+    }
+}
+
+fn serve(config: Config) -> Result<(), Box<dyn Error>> {
+    telemetry::start(&config.ops)?;
+    for sentence in config.policy() {
+        tracing::info!("{sentence}");
+    }
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if config.threads > 0 {
+        runtime.worker_threads(config.threads);
+    }
+    runtime.enable_all().build()?.block_on(async {
+        // Before anything is printed: whoever reads an address may send a signal at once.
+        let (mut stop, mut interrupt) = (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        );
+        let app = App::bind(config).await?;
+        for (name, address) in app.addresses() {
+            print(&format!("{name} {address}\n"));
+        }
+        app.run(async move {
+            tokio::select! {
+                _ = stop.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        })
+        .await?;
+        Ok(())
+    })
+}
+
+/// Prints to standard output. A reader who has left is no failure: `check | head`.
+fn print(text: &str) -> ExitCode {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    ExitCode::SUCCESS
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        cause = error.source();
+    }
+    line
+}

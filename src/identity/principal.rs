@@ -32,7 +32,7 @@ impl fmt::Debug for PrincipalId {
 }
 
 /// What a token lets its bearer do, by the way it was given.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Permissions {
     /// `scp`: on behalf of a signed-in user.
     Delegated(BTreeSet<Box<str>>),
@@ -279,6 +279,5 @@ fn guid(text: &str) -> Option<Guid> {
 
 /// A principal name as the route room folds it, so that the two compare.
 fn upn(text: &str) -> Option<ObjectId> {
-    text.contains('@')
-        .then(|| ObjectId::Upn(text.to_ascii_lowercase().into()))
+    Some(ObjectId::of_user(text)).filter(|id| matches!(id, ObjectId::Upn(_)))
 }

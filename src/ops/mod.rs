@@ -1,5 +1,10 @@
 //! What the operator sees: figures, logs, the admin listener. Off the data path.
 
+mod config;
+pub mod telemetry;
+
+pub use config::{Config, LogFormat, Secret};
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::StatusCode;

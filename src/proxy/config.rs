@@ -1,8 +1,14 @@
-//! Settings of the narrator.
+//! The narrator's part of the settings.
 
-/// Settings of the narrator.
+/// The narrator's part of the settings.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// How many callers may wait for somebody else's question in all.
+    /// Callers that may wait for Graph at once.
     pub waiting_callers: usize,
+    /// Whether `Cache-Status` names the key.
+    pub cache_status_key: bool,
+    /// Whether "no photo" of one size is taken for the other sizes too.
+    pub infer_absent: bool,
+    /// Whether a photo that is asked for often is refreshed shortly before it expires.
+    pub refresh_ahead: bool,
 }

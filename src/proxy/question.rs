@@ -16,9 +16,9 @@ use crate::cache::{Authority, Born, CurrentKey, Held, Key, Kind, Lookup, NotStor
 use crate::clock::Time;
 use crate::identity::{Caller, Credential, Proof, Space};
 use crate::render::{Answer, Body, CacheStatus, Detail, Forward, Outcome, Problem};
-use crate::route::{Guid, MetadataLevel, ObjectId, PhotoOwner, View};
+use crate::route::{Guid, MetadataLevel, PhotoOwner, View};
 use crate::upstream::{
-    self, Ask, Budget, Collected, Flights, Gate, Landing, Lead, Pass, Refusal, Seat,
+    self, Ask, Collected, Flights, Gate, Landing, Lead, Pass, Refusal, Seat,
 };
 
 /// How often a caller waits for somebody else's question before it is told that Graph fails:

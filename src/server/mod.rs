@@ -1,5 +1,9 @@
 //! The listeners: accept, front checks, limits, timeouts, draining. The only user of HTTP in.
 
+mod config;
+
+pub use config::{Config, Listen, Tls};
+
 use crate::render::Body;
 use http::{Request, Response};
 use hyper::body::Incoming;

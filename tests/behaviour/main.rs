@@ -1,1 +1,3 @@
-fn main() {}
+//! The product as its users meet it.
+
+mod settings;

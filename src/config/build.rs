@@ -1,0 +1,243 @@
+//! Strings into the rooms' settings, and the rules between settings.
+
+use std::net::SocketAddr;
+
+use http::Uri;
+
+use super::mistake::{Mistake, Mistakes, Origin};
+use super::raw::RawConfig;
+use super::values::{Values, quoted, setting};
+use super::{Config, parse};
+use crate::cache::{CallerDirectives, UpstreamDirectives};
+use crate::identity::{ExtraPermissions, Sharing};
+use crate::ops::{LogFormat, Secret};
+use crate::server::{Listen, Tls};
+use crate::{cache, identity, ops, proxy, server, upstream};
+
+/// Builds the settings, or says every mistake: those of the sources first, then these.
+pub(super) fn build(raw: &RawConfig, mistakes: Vec<Mistake>) -> Result<Config, Mistakes> {
+    let mut from = Values::new(raw, mistakes);
+    let config = Config {
+        server: server(&mut from),
+        identity: identity::Config {
+            sharing: from.choice(
+                "sharing",
+                &[Sharing::Token, Sharing::Verified, Sharing::Tenant],
+            ),
+            proof_ttl: from.time("proof_ttl"),
+            proofs: from.number("proofs"),
+            member_roles: from.list("member_roles", parse::guid),
+            extra_permissions: ExtraPermissions {
+                users: from.list("tenant_user_permissions", parse::permission),
+                groups: from.list("tenant_group_permissions", parse::permission),
+                teams: from.list("tenant_team_permissions", parse::permission),
+            },
+        },
+        cache: cache::Config {
+            photo_ttl: from.time("photo_ttl"),
+            absent_ttl: from.time("absent_ttl"),
+            stale_while_revalidate: from.time("stale_while_revalidate"),
+            stale_if_error: from.time("stale_if_error"),
+            memory: from.number("cache_memory"),
+            max_photo: from.number("max_photo"),
+            caller_directives: from.choice(
+                "caller_directives",
+                &[CallerDirectives::Ignore, CallerDirectives::Honour],
+            ),
+            upstream_directives: from.choice(
+                "upstream_directives",
+                &[UpstreamDirectives::Operator, UpstreamDirectives::Honour],
+            ),
+        },
+        upstream: upstream(&mut from),
+        proxy: proxy::Config {
+            waiting_callers: from.number("waiting_callers"),
+            cache_status_key: from.switch("cache_status_key"),
+            infer_absent: from.switch("infer_absent"),
+            refresh_ahead: from.switch("refresh_ahead"),
+        },
+        ops: ops(&mut from),
+        threads: from.number("threads"),
+        effective: Vec::new(),
+    };
+    apart(&mut from, &config);
+    if from.mistakes.is_empty() {
+        let effective = from.effective;
+        Ok(Config {
+            effective,
+            ..config
+        })
+    } else {
+        Err(Mistakes(from.mistakes))
+    }
+}
+
+fn server(from: &mut Values<'_>) -> server::Config {
+    let listen = from.required("listen", |text| match text.strip_prefix("unix:") {
+        Some("") => None,
+        Some(path) => Some(Some(Listen::Unix(path.into()))),
+        None if text == "off" => Some(None),
+        None => parse::address(text).map(|address| Some(Listen::Tcp(address))),
+    });
+    let tls = tls(from);
+    if listen.is_none() && !from.is_set("tls_listen") {
+        from.wrong(
+            "listen",
+            "off leaves no listener: set tls_listen, tls_cert and tls_key",
+        );
+    }
+    server::Config {
+        listen,
+        tls,
+        max_connections: from.number("max_connections"),
+        max_connections_per_peer: Some(from.number("max_connections_per_peer"))
+            .filter(|limit| *limit > 0),
+        max_header_bytes: from.number("max_header_bytes"),
+        max_streams: from.number("max_streams"),
+        header_timeout: from.time("header_timeout"),
+        idle_timeout: from.time("idle_timeout"),
+        handshake_timeout: from.time("tls_handshake_timeout"),
+        drain_timeout: from.time("drain_timeout"),
+    }
+}
+
+fn tls(from: &mut Values<'_>) -> Option<Tls> {
+    let keys = ["tls_listen", "tls_cert", "tls_key"];
+    let listen = from.optional(keys[0], parse::address);
+    let cert = from.file(keys[1]);
+    let key = from.file(keys[2]);
+    let set: Vec<&str> = keys.into_iter().filter(|key| from.is_set(key)).collect();
+    if !set.is_empty() {
+        for key in keys.into_iter().filter(|key| !set.contains(key)) {
+            from.wrong(key, &format!("needed beside {}", set.join(" and ")));
+        }
+    }
+    Some(Tls {
+        listen: listen?,
+        cert: cert?,
+        key: key?,
+    })
+}
+
+fn upstream(from: &mut Values<'_>) -> upstream::Config {
+    let base = base(from);
+    let (proxy, no_proxy) = egress(from, &base);
+    upstream::Config {
+        base,
+        ca_file: from.file("upstream_ca"),
+        connect_timeout: from.time("connect_timeout"),
+        first_byte_timeout: from.time("upstream_timeout"),
+        photo_timeout: from.time("photo_timeout"),
+        concurrency: from.number("upstream_concurrency"),
+        queue: from.number("upstream_queue"),
+        // One found in HTTPS_PROXY was not meant for this machine itself.
+        proxy_for_loopback: from.is_set("upstream_proxy"),
+        proxy,
+        no_proxy,
+    }
+}
+
+/// Where Graph is: what `upstream` says, or else the cloud's own address.
+fn base(from: &mut Values<'_>) -> Uri {
+    let cloud = from.choice(
+        "cloud",
+        &[
+            "https://graph.microsoft.com",
+            "https://graph.microsoft.us",
+            "https://dod-graph.microsoft.us",
+            "https://microsoftgraph.chinacloudapi.cn",
+        ],
+    );
+    let said = from.required("upstream", parse::upstream);
+    let ours = parse::upstream(cloud).expect("the clouds' addresses are https URLs");
+    let global = from.text("cloud") == setting("cloud").default;
+    if !from.is_set("upstream") {
+        if !global {
+            from.show("upstream", cloud, Origin::Setting("cloud"));
+        }
+        return ours;
+    }
+    if !global && said != ours && parse::upstream(&from.text("upstream")).is_some() {
+        let expected =
+            format!("disagrees with cloud, which is at {cloud}: set only one of the two");
+        from.wrong("upstream", &expected);
+    }
+    said
+}
+
+/// The egress proxy: the setting's, or else what the environment says for `https`. `NO_PROXY`
+/// belongs to the latter, and neither of these is asked on the way to this machine itself: a proxy that was set by name is not left aside for a list elsewhere.
+fn egress(from: &mut Values<'_>, base: &Uri) -> (Option<Uri>, Option<String>) {
+    if from.is_set("upstream_proxy") {
+        let read = |text: &str| match text {
+            "none" => Some(None),
+            _ => parse::egress(text).map(Some),
+        };
+        return (from.optional("upstream_proxy", read).flatten(), None);
+    }
+    let https = base.scheme() == Some(&http::uri::Scheme::HTTPS);
+    let beyond = https && !base.host().is_some_and(parse::is_loopback);
+    let Some((name, text)) = from.raw.https_proxy.as_ref().filter(|_| beyond) else {
+        return (None, None);
+    };
+    let full = if text.contains("://") {
+        text.clone()
+    } else {
+        format!("http://{text}")
+    };
+    let origin = Origin::Environment(name.clone());
+    let Some(proxy) = parse::egress(&full) else {
+        from.mistakes.push(Mistake {
+            setting: "upstream_proxy".to_owned(),
+            value: Some(quoted(&parse::without_password(text))),
+            origin: Some(origin),
+            expected: format!("expected {}", setting("upstream_proxy").kind.expectation()),
+        });
+        return (None, None);
+    };
+    from.show("upstream_proxy", &full, origin);
+    (Some(proxy), from.raw.no_proxy.clone())
+}
+
+fn ops(from: &mut Values<'_>) -> ops::Config {
+    let admin: Option<SocketAddr> = from.required("admin", |text| match text {
+        "off" => Some(None),
+        _ => parse::address(text).map(Some),
+    });
+    let admin_token = from.optional("admin_token", |text| {
+        let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+        (visible && (16..=256).contains(&text.len())).then(|| Secret::new(text))
+    });
+    if admin.is_some_and(|address| !address.ip().is_loopback()) && !from.is_set("admin_token") {
+        from.wrong("admin", "an address beyond loopback needs admin_token");
+    }
+    let directive = |text: &str| {
+        ops::telemetry::directive(text)
+            .ok()
+            .map(|_| text.to_owned())
+    };
+    ops::Config {
+        admin,
+        admin_token,
+        log: from.required("log", directive),
+        log_format: from.choice("log_format", &[LogFormat::Text, LogFormat::Json]),
+    }
+}
+
+/// No two listeners at one address; port 0 is a free one each time.
+fn apart(from: &mut Values<'_>, config: &Config) {
+    let listen = match &config.server.listen {
+        Some(Listen::Tcp(address)) => Some(*address),
+        _ => None,
+    };
+    let tls = config.server.tls.as_ref().map(|tls| tls.listen);
+    for (key, one, other_key, other) in [
+        ("tls_listen", tls, "listen", listen),
+        ("admin", config.ops.admin, "listen", listen),
+        ("admin", config.ops.admin, "tls_listen", tls),
+    ] {
+        if one.is_some_and(|address| address.port() != 0) && one == other {
+            from.wrong(key, &format!("the same address as {other_key}"));
+        }
+    }
+}
