@@ -8,7 +8,7 @@
 //! In a head the caller hands the bytes from the head's start each time; in a body every
 //! byte is handed once and bodies by length are skipped by counting.
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
 use super::chunks::{Chunks, Step};
 use crate::render::Problem;
@@ -169,7 +169,7 @@ impl Head {
             return Err(Problem::TargetTooLong);
         }
         // A fragment is never sent (RFC 9110 §4.2.5); hyper would cut it off in silence.
-        if target.is_empty() || has_control(target) || memchr(b'#', target).is_some() {
+        if target.is_empty() || has_control(target) || memchr2(b'#', b'\t', target).is_some() {
             return Err(Problem::BadTarget);
         }
         self.is_old = match version {

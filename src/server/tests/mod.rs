@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "the tests' own tools may fail loudly")]
 
+mod floods;
 mod framing;
 mod limits;
 mod protocols;
