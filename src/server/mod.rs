@@ -1,16 +1,173 @@
 //! The listeners: accept, front checks, limits, timeouts, draining. The only user of HTTP in.
+//!
+//! [`bind`] takes the addresses, [`serve`] answers until it is told to leave. A [`Service`]
+//! sees only requests whose framing is beyond doubt, with one valid host, a target that can
+//! be forwarded, and no field that would change who is asking; everything else has been
+//! answered in Graph's manner of speaking, or closed.
+//!
+//! Every wait has a bound in [`Config`], every task an owner: connections belong to
+//! [`serve`], and dropping it ends them all. A service that panics costs its connection
+//! (HTTP/2: its stream) and nothing else.
+//!
+//! Read `connection`, then `guard` and `scan` (what hyper would let through), then `front`.
 
+mod accept;
+mod activity;
+mod chunks;
 mod config;
+mod connection;
+mod front;
+mod guard;
+mod listener;
+mod scan;
+#[cfg(test)]
+mod tests;
+mod tls;
 
-pub use config::{Config, Listen, Tls};
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
-use crate::render::Body;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use std::future::Future;
+
+pub use accept::serve;
+pub use config::{Config, Listen, Tls};
+pub use tls::TlsError;
+
+use crate::render::Body;
 
 /// What the listeners put behind every connection.
 pub trait Service: Clone + Send + Sync + 'static {
     /// Answers one request that has passed the front checks.
+    ///
+    /// The future is dropped when an HTTP/1 caller closes, or an HTTP/2 caller resets.
     fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Response<Body>> + Send;
+}
+
+/// Why the listeners cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Neither a plain nor a TLS listener is asked for.
+    #[error("no listener is configured")]
+    NoListener,
+    /// The system refuses the address.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// The address or path.
+        address: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Another process listens on the Unix socket.
+    #[error("another process listens on {path}")]
+    SocketInUse {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The path of the Unix socket is taken by something that is no socket.
+    #[error("{path} exists and is not a socket")]
+    NotASocket {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The certificate or its key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// Where callers can connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// Plain HTTP over TCP.
+    Tcp(SocketAddr),
+    /// Plain HTTP over a Unix socket.
+    Unix(PathBuf),
+    /// HTTP over TLS.
+    Tls(SocketAddr),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "http://{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Tls(address) => write!(f, "https://{address}"),
+        }
+    }
+}
+
+/// The bound listeners; connections wait in the backlog until [`serve`] takes them.
+#[derive(Debug)]
+pub struct Listeners {
+    config: Config,
+    plain: Option<listener::Listener>,
+    secure: Option<accept::Secure>,
+    addresses: Vec<Address>,
+    connections: Arc<AtomicUsize>,
+}
+
+/// Takes the addresses of the configuration and reads the certificate.
+///
+/// Must be called inside a tokio runtime. A Unix socket's file is removed when the
+/// [`Listeners`] are dropped or [`serve`] ends.
+///
+/// # Errors
+///
+/// One sentence for the operator: which address or file, and what is wrong with it.
+pub fn bind(config: &Config) -> Result<Listeners, Error> {
+    let plain = config.listen.as_ref().map(listener::Listener::bind);
+    let plain = plain.transpose()?;
+    let secure = config.tls.as_ref().map(accept::Secure::bind).transpose()?;
+    let unknown = |source| Error::Bind {
+        address: "a listener".to_owned(),
+        source,
+    };
+    let mut addresses = Vec::new();
+    if let Some(plain) = &plain {
+        addresses.push(plain.address().map_err(unknown)?);
+    }
+    if let Some(secure) = &secure {
+        addresses.push(Address::Tls(secure.address().map_err(unknown)?));
+    }
+    if addresses.is_empty() {
+        return Err(Error::NoListener);
+    }
+    Ok(Listeners {
+        config: config.clone(),
+        plain,
+        secure,
+        addresses,
+        connections: Arc::new(AtomicUsize::new(0)),
+    })
+}
+
+impl Listeners {
+    /// Where callers can connect, with the ports the system chose; the plain one first.
+    pub fn addresses(&self) -> &[Address] {
+        &self.addresses
+    }
+
+    /// The number of connections held, for the metrics; live while [`serve`] runs.
+    pub fn connections(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.connections)
+    }
+}
+
+/// How the end went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drained {
+    /// Connections cut at the deadline with an answer still in flight.
+    pub cut: usize,
+}
+
+impl Drained {
+    /// Whether every answer in flight was sent.
+    pub const fn is_complete(self) -> bool {
+        self.cut == 0
+    }
 }

@@ -1,0 +1,355 @@
+//! Accepts connections within the limits, owns their tasks, and drains them at the end.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use super::connection::{self, Protocol, Shared};
+use super::listener::{self, Listener, Stream};
+use super::tls::{Certificate, Reading};
+use super::{Drained, Error, Listeners, Service, Tls};
+
+/// How often the certificate's files are read: two small files, so seconds are cheap.
+const REREAD: Duration = if cfg!(test) {
+    Duration::from_millis(20)
+} else {
+    Duration::from_secs(3)
+};
+/// First and longest pause after the system had no descriptor or memory for a connection.
+const PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The listener with TLS.
+#[derive(Debug)]
+pub(super) struct Secure {
+    listener: TcpListener,
+    certificate: Arc<Certificate>,
+    acceptor: Acceptor,
+}
+
+/// rustls' acceptor, which has no `Debug` of its own.
+#[derive(Clone)]
+struct Acceptor(TlsAcceptor);
+
+impl std::fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Acceptor")
+    }
+}
+
+impl Secure {
+    pub(super) fn bind(tls: &Tls) -> Result<Self, Error> {
+        let certificate = Certificate::load(tls)?;
+        let acceptor = Acceptor(certificate.acceptor()?);
+        Ok(Self {
+            listener: listener::bind_tcp(tls.listen)?,
+            certificate,
+            acceptor,
+        })
+    }
+
+    pub(super) fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+/// A connection just accepted.
+enum Accepted {
+    Plain(Stream, Option<IpAddr>),
+    Secure(TcpStream, IpAddr),
+}
+
+/// Serves until `shutdown` resolves, then lets answers in flight end, but no longer than the
+/// configured time. Dropping it cuts every connection.
+pub async fn serve<S: Service>(
+    listeners: Listeners,
+    service: S,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Drained {
+    let Listeners {
+        config,
+        plain,
+        secure,
+        connections,
+        ..
+    } = listeners;
+    let permits = config.max_connections.min(Semaphore::MAX_PERMITS);
+    let permits = Arc::new(Semaphore::new(permits));
+    let mut held = Connections {
+        service,
+        acceptor: secure.as_ref().map(|secure| secure.acceptor.clone()),
+        peers: Peers::new(config.max_connections_per_peer),
+        connections,
+        shared: Arc::new(Shared::new(config)),
+        tasks: JoinSet::new(),
+    };
+    let mut reread = tokio::time::interval(REREAD);
+    reread.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut pause = PAUSE;
+    let mut shutdown = pin!(shutdown);
+    let mut permit = None;
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            Some(ended) = held.tasks.join_next() => note_panic(&ended),
+            _ = reread.tick(), if secure.is_some() => {
+                if let Some(secure) = &secure {
+                    reread_certificate(secure);
+                }
+            }
+            // The permit comes first: a caller over the limit waits in the backlog, where
+            // it costs us nothing.
+            taken = Arc::clone(&permits).acquire_owned(), if permit.is_none() => {
+                permit = taken.ok();
+            }
+            accepted = next(plain.as_ref(), secure.as_ref()), if permit.is_some() => {
+                match accepted {
+                    Ok(accepted) => {
+                        pause = PAUSE;
+                        held.take_up(accepted, permit.take());
+                    }
+                    Err(error) if is_about_one_connection(&error) => {}
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept a connection; pausing");
+                        tokio::select! {
+                            () = &mut shutdown => break,
+                            () = tokio::time::sleep(pause) => {}
+                        }
+                        pause = (pause * 2).min(LONGEST_PAUSE);
+                    }
+                }
+            }
+        }
+    }
+    // Callers whose connection the system has already accepted for us would see a reset.
+    while let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
+        tokio::select! {
+            biased;
+            Ok(accepted) = next(plain.as_ref(), secure.as_ref()) => {
+                held.take_up(accepted, Some(permit));
+            }
+            () = std::future::ready(()) => break,
+        }
+    }
+    drop((plain, secure));
+    drain(&held.shared, held.tasks).await
+}
+
+/// The connections held, and what each new one is given.
+struct Connections<S> {
+    service: S,
+    acceptor: Option<Acceptor>,
+    peers: Peers,
+    connections: Arc<AtomicUsize>,
+    shared: Arc<Shared>,
+    tasks: JoinSet<()>,
+}
+
+impl<S: Service> Connections<S> {
+    /// Starts serving a connection, or drops it where its peer has its share.
+    fn take_up(&mut self, accepted: Accepted, permit: Option<OwnedSemaphorePermit>) {
+        let Some(held) = Held::new(permit, &accepted, &self.peers, &self.connections) else {
+            return;
+        };
+        let (acceptor, shared) = (self.acceptor.clone(), Arc::clone(&self.shared));
+        let service = self.service.clone();
+        self.tasks.spawn(async move {
+            let _held = held;
+            begin(accepted, acceptor, shared, service).await;
+        });
+    }
+}
+
+/// Asks all connections to end, waits, and cuts those that have not.
+async fn drain(shared: &Shared, mut tasks: JoinSet<()>) -> Drained {
+    shared.leave();
+    let all = async {
+        while let Some(ended) = tasks.join_next().await {
+            note_panic(&ended);
+        }
+    };
+    let _ = tokio::time::timeout(shared.config.drain_timeout, all).await;
+    let cut = tasks.len();
+    tasks.shutdown().await;
+    Drained { cut }
+}
+
+/// The next connection of either listener.
+async fn next(plain: Option<&Listener>, secure: Option<&Secure>) -> io::Result<Accepted> {
+    let plain = async {
+        match plain {
+            Some(listener) => listener.accept().await,
+            None => std::future::pending().await,
+        }
+    };
+    let secure = async {
+        match secure {
+            Some(secure) => listener::accept_tcp(&secure.listener).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        accepted = plain => accepted.map(|(stream, peer)| Accepted::Plain(stream, peer)),
+        accepted = secure => accepted.map(|(stream, peer)| Accepted::Secure(stream, peer)),
+    }
+}
+
+/// Shakes hands where needed, and serves the connection.
+async fn begin<S: Service>(
+    accepted: Accepted,
+    acceptor: Option<Acceptor>,
+    shared: Arc<Shared>,
+    service: S,
+) {
+    match (accepted, acceptor) {
+        (Accepted::Plain(stream, _), _) => {
+            connection::run(stream, Protocol::Any, shared, service).await;
+        }
+        (Accepted::Secure(stream, _), Some(acceptor)) => {
+            let handshake = acceptor.0.accept(stream);
+            let handshake = tokio::time::timeout(shared.config.handshake_timeout, handshake);
+            let shaken = tokio::select! {
+                shaken = handshake => shaken,
+                () = shared.left() => return,
+            };
+            match shaken {
+                Ok(Ok(stream)) => {
+                    let protocol = match stream.get_ref().1.alpn_protocol() {
+                        Some(b"h2") => Protocol::Http2,
+                        _ => Protocol::Http1,
+                    };
+                    let stream = Stream::Tls(Box::new(stream));
+                    connection::run(stream, protocol, shared, service).await;
+                }
+                Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+                Err(_) => tracing::debug!("TLS handshake took too long"),
+            }
+        }
+        (Accepted::Secure(..), None) => {}
+    }
+}
+
+/// Reads the files off the runtime's threads and says what came of it.
+fn reread_certificate(secure: &Secure) {
+    let certificate = Arc::clone(&secure.certificate);
+    tokio::task::spawn_blocking(move || match certificate.reread() {
+        Reading::Same => {}
+        Reading::Replaced => tracing::info!("the TLS certificate has been replaced"),
+        Reading::Broken(error) => {
+            tracing::warn!(%error, "the new TLS certificate cannot be used; the old one stays");
+        }
+    });
+}
+
+fn note_panic(ended: &Result<(), tokio::task::JoinError>) {
+    if ended.as_ref().is_err_and(tokio::task::JoinError::is_panic) {
+        tracing::error!("answering a request panicked; its connection was closed");
+    }
+}
+
+/// Errors that end one connection before it began, and say nothing about the next.
+fn is_about_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::InvalidInput
+            | io::ErrorKind::NotConnected
+    )
+}
+
+/// How many connections each address has, where that is limited.
+#[derive(Clone)]
+struct Peers {
+    most: Option<usize>,
+    counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+impl Peers {
+    fn new(most: Option<usize>) -> Self {
+        Self {
+            most,
+            counts: Arc::default(),
+        }
+    }
+
+    /// Counts one connection in; `false` where the address has its share.
+    fn admit(&self, peer: IpAddr) -> bool {
+        let Some(most) = self.most else { return true };
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(peer).or_insert(0);
+        if *count >= most {
+            return false;
+        }
+        *count += 1;
+        true
+    }
+
+    fn leave(&self, peer: IpAddr) {
+        if self.most.is_none() {
+            return;
+        }
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&peer) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&peer);
+            }
+        }
+    }
+}
+
+/// What a connection takes up, given back on drop.
+struct Held {
+    _permit: Option<OwnedSemaphorePermit>,
+    peers: Peers,
+    peer: Option<IpAddr>,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Held {
+    /// `None` where the peer has its share of connections already.
+    fn new(
+        permit: Option<OwnedSemaphorePermit>,
+        accepted: &Accepted,
+        peers: &Peers,
+        connections: &Arc<AtomicUsize>,
+    ) -> Option<Self> {
+        let peer = match accepted {
+            Accepted::Plain(_, peer) => *peer,
+            Accepted::Secure(_, peer) => Some(*peer),
+        };
+        if peer.is_some_and(|peer| !peers.admit(peer)) {
+            return None;
+        }
+        connections.fetch_add(1, Ordering::Relaxed);
+        Some(Self {
+            _permit: permit,
+            peers: peers.clone(),
+            peer,
+            connections: Arc::clone(connections),
+        })
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(peer) = self.peer {
+            self.peers.leave(peer);
+        }
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}

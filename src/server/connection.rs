@@ -1,0 +1,337 @@
+//! One connection from its first byte to its close.
+//!
+//! Finds out the protocol (ALPN, or the HTTP/2 preface of RFC 9113 §3.4 on a plain
+//! connection), lets hyper speak it, puts the front checks before the service, and ends the
+//! connection when it stands still or when the process leaves.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{HeaderValue, Request, Response, Version, header};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::AsyncReadExt as _;
+use tokio::sync::Notify;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::activity::{Activity, Watched};
+use super::guard::Guard;
+use super::listener::Stream;
+use super::scan::Scanner;
+use super::{Config, Service, front};
+use crate::clock::Clock;
+use crate::render::Problem;
+
+/// What an HTTP/2 caller sends first (RFC 9113 §3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// How much of one HTTP/2 answer is buffered beyond what the caller has room for.
+const H2_SEND_BUFFER: usize = 64 * 1024;
+/// How much of one HTTP/2 request body may be in flight towards us; uploads are rare.
+const H2_STREAM_WINDOW: u32 = 256 * 1024;
+/// Streams reset before we have looked at them (rapid reset) until the connection is ended.
+const H2_RESETS: usize = 20;
+/// A caller's HTTP/2 connection that answers no ping for this long is dead.
+const H2_PING: Duration = Duration::from_secs(20);
+/// Read and write buffer of an HTTP/1 connection beside one head.
+const H1_BUFFER: usize = 64 * 1024;
+
+/// How long a caller that has just connected may take to say its first word once the process
+/// is leaving: long enough for a request that is on its way.
+const LAST_WORD: Duration = Duration::from_millis(100);
+
+/// What all connections share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) config: Config,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+    clock: Clock,
+    leaving: AtomicBool,
+    leave: Notify,
+}
+
+impl Shared {
+    pub(super) fn new(config: Config) -> Self {
+        let mut http1 = http1::Builder::new();
+        http1
+            .timer(TokioTimer::new())
+            // The guard and `Activity` keep the time of a head; see there.
+            .header_read_timeout(None)
+            .preserve_header_case(true)
+            .max_buf_size(config.max_header_bytes.saturating_add(H1_BUFFER));
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(config.max_streams)
+            .max_header_list_size(u32::try_from(config.max_header_bytes).unwrap_or(u32::MAX))
+            .max_pending_accept_reset_streams(H2_RESETS)
+            .max_send_buf_size(H2_SEND_BUFFER)
+            .initial_stream_window_size(H2_STREAM_WINDOW)
+            .keep_alive_interval(H2_PING)
+            .keep_alive_timeout(H2_PING);
+        Self {
+            config,
+            http1,
+            http2,
+            clock: Clock::system(),
+            leaving: AtomicBool::new(false),
+            leave: Notify::new(),
+        }
+    }
+
+    /// Asks every connection to end once its answers in flight are sent.
+    pub(super) fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
+        self.leave.notify_waiters();
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire)
+    }
+
+    /// Resolves when [`Shared::leave`] has been called.
+    pub(super) async fn left(&self) {
+        let mut notified = pin!(self.leave.notified());
+        notified.as_mut().enable();
+        if !self.is_leaving() {
+            notified.await;
+        }
+    }
+}
+
+/// Which protocol a connection speaks, where that is known before its first byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// To be seen from the first bytes.
+    Any,
+    /// HTTP/1.0 or HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+/// Serves one connection to its end. Dropping it cuts the connection.
+pub(super) async fn run<S: Service>(
+    stream: Stream,
+    protocol: Protocol,
+    shared: Arc<Shared>,
+    service: S,
+) {
+    let activity = Activity::new();
+    let (stream, first, protocol) = match protocol {
+        Protocol::Any => {
+            let limit = shared.config.header_timeout;
+            let first = tokio::select! {
+                first = tokio::time::timeout(limit, first_bytes(stream)) => first,
+                () = async {
+                    shared.left().await;
+                    tokio::time::sleep(LAST_WORD).await;
+                } => return,
+            };
+            match first {
+                Ok(Some((stream, first))) if first == PREFACE => (stream, first, Protocol::Http2),
+                Ok(Some((stream, first))) => (stream, first, Protocol::Http1),
+                Ok(None) | Err(_) => return,
+            }
+        }
+        known => (stream, Vec::new(), known),
+    };
+    let answers = {
+        let shared = Arc::clone(&shared);
+        let activity = Arc::clone(&activity);
+        service_fn(move |request| {
+            answer(
+                request,
+                service.clone(),
+                Arc::clone(&shared),
+                Arc::clone(&activity),
+            )
+        })
+    };
+    if protocol == Protocol::Http2 {
+        let io = TokioIo::new(Guard::open(stream, &first, Arc::clone(&activity)));
+        let connection = pin!(shared.http2.serve_connection(io, answers));
+        let wind_down = http2::Connection::graceful_shutdown;
+        drive(connection, wind_down, &shared, &activity).await;
+    } else {
+        let scanner = Scanner::new(shared.config.max_header_bytes);
+        let io = TokioIo::new(Guard::new(stream, &first, scanner, Arc::clone(&activity)));
+        let connection = pin!(shared.http1.serve_connection(io, answers));
+        let wind_down = http1::Connection::graceful_shutdown;
+        drive(connection, wind_down, &shared, &activity).await;
+    }
+}
+
+/// As many bytes as it takes to tell HTTP/2 from HTTP/1; `None` when the caller left.
+async fn first_bytes(mut stream: Stream) -> Option<(Stream, Vec<u8>)> {
+    let mut first = [0; PREFACE.len()];
+    let mut count = 0;
+    loop {
+        let read = stream.read(first.get_mut(count..)?).await.ok()?;
+        count += read;
+        let so_far = first.get(..count)?;
+        if read == 0 {
+            return None;
+        }
+        if count == PREFACE.len() || !PREFACE.starts_with(so_far) {
+            return Some((stream, so_far.to_vec()));
+        }
+    }
+}
+
+/// Answers one request: with a refusal, or with what the service says.
+async fn answer<S: Service>(
+    mut request: Request<Incoming>,
+    service: S,
+    shared: Arc<Shared>,
+    activity: Arc<Activity>,
+) -> Result<Response<Watched>, Infallible> {
+    let (nth, ticket) = activity.begin();
+    let judged = match activity.refusal(nth) {
+        Some(problem) => Err(problem),
+        None => front::check(&mut request),
+    };
+    let answer = match judged {
+        Ok(()) => service.answer(request).await,
+        Err(problem) => refuse(problem, &request, &shared.clock),
+    };
+    Ok(answer.map(|body| Watched::new(body, ticket)))
+}
+
+/// The Graph-shaped refusal; ends an HTTP/1 connection, as what follows cannot be trusted.
+fn refuse(
+    problem: Problem,
+    request: &Request<Incoming>,
+    clock: &Clock,
+) -> Response<crate::render::Body> {
+    let mut reply = problem.reply(request.headers(), &fresh_id(), clock.now());
+    if request.version() < Version::HTTP_2 {
+        let close = HeaderValue::from_static("close");
+        reply.headers_mut().insert(header::CONNECTION, close);
+    }
+    reply
+}
+
+/// A random UUID (RFC 9562 §5.4), as Graph's `request-id` is one.
+fn fresh_id() -> String {
+    let mut bytes = [0; 16];
+    // Only uniqueness is at stake; without randomness the id is all zeros.
+    let _ = aws_lc_rs::rand::fill(&mut bytes);
+    let number = u128::from_be_bytes(bytes);
+    let number = number & !(0xF << 76) | (0x4 << 76);
+    let number = number & !(0x3 << 62) | (0x2 << 62);
+    let hex = format!("{number:032x}");
+    let part = |from, to| hex.get(from..to).unwrap_or_default();
+    let parts = [
+        part(0, 8),
+        part(8, 12),
+        part(12, 16),
+        part(16, 20),
+        part(20, 32),
+    ];
+    parts.join("-")
+}
+
+/// Polls a connection to its end, asking it to wind down when it must.
+async fn drive<C, W>(
+    mut connection: Pin<&mut C>,
+    wind_down: W,
+    shared: &Shared,
+    activity: &Activity,
+) where
+    C: Future<Output = hyper::Result<()>>,
+    W: Fn(Pin<&mut C>),
+{
+    let start = Instant::now() + shared.config.idle_timeout;
+    let start = activity
+        .due(&shared.config)
+        .map_or(start, |due| due.min(start));
+    let mut watch = Watch {
+        sleep: pin!(sleep_until(start)),
+        armed: start,
+        last_call: false,
+    };
+    let mut leave = pin!(shared.leave.notified());
+    let mut is_registered = false;
+    let mut is_asked = false;
+    poll_fn(|context| {
+        if !is_registered {
+            // Once is enough: a task's waker stays the same, and the flag tells the rest.
+            is_registered = true;
+            let _ = leave.as_mut().poll(context);
+        }
+        loop {
+            if connection.as_mut().poll(context).is_ready() {
+                return Poll::Ready(());
+            }
+            // A head half here is a request already; it gets its answer first.
+            let must_leave = !is_asked && shared.is_leaving() && !activity.is_head_arriving();
+            if must_leave {
+                is_asked = true;
+            } else {
+                match watch.poll(context, &shared.config, activity) {
+                    Verdict::Go => return Poll::Pending,
+                    Verdict::Cut => return Poll::Ready(()),
+                    Verdict::WindDown => {}
+                }
+            }
+            wind_down(connection.as_mut());
+        }
+    })
+    .await;
+}
+
+/// The one timer of a connection. It is set at most an idle timeout ahead and looks again
+/// when it fires, so that a busy connection does not touch it; only a head that begins to
+/// arrive can call for an earlier time.
+struct Watch<'a> {
+    sleep: Pin<&'a mut Sleep>,
+    armed: Instant,
+    /// It has been asked to wind down for standing still; the next time it is cut.
+    last_call: bool,
+}
+
+enum Verdict {
+    Go,
+    WindDown,
+    Cut,
+}
+
+impl Watch<'_> {
+    fn arm(&mut self, at: Instant) {
+        self.armed = at;
+        self.sleep.as_mut().reset(at);
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>, config: &Config, activity: &Activity) -> Verdict {
+        if let Some(at) = activity.head_due(config)
+            && at < self.armed
+        {
+            self.arm(at);
+        }
+        while self.sleep.as_mut().poll(context).is_ready() {
+            if self.last_call {
+                return Verdict::Cut;
+            }
+            let now = Instant::now();
+            match activity.due(config) {
+                Some(at) if at > now => self.arm(at.min(now + config.idle_timeout)),
+                Some(_) if !activity.is_idle() => return Verdict::Cut,
+                Some(_) => {
+                    self.last_call = true;
+                    self.arm(now + config.header_timeout);
+                    return Verdict::WindDown;
+                }
+                None => self.arm(now + config.idle_timeout),
+            }
+        }
+        Verdict::Go
+    }
+}

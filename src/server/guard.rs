@@ -1,0 +1,272 @@
+//! Stands between the socket and hyper: whole, well-formed HTTP/1 heads pass, nothing else.
+//!
+//! A head is held back until its last byte is here and [`Scanner`] has found no fault with
+//! it. In place of a refused head hyper is given [`STAND_IN`], and the answering side, which
+//! counts requests, replies to that one with the refusal. So refusals keep their place
+//! behind the answers of earlier pipelined requests and are written by the same code, and no
+//! byte a caller can send imitates one.
+//!
+//! A head that arrives in one read is scanned where it lies and not copied. A chunked body
+//! that breaks its framing ends in an error, as a lost connection would.
+//!
+//! After a refusal the rest of what the caller sends is read and thrown away for a moment
+//! before the close: closing on unread bytes sends a reset, and the answer would be lost.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+
+use super::activity::Activity;
+use super::scan::{Scan, Scanner};
+
+/// What hyper reads where a head was refused.
+const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
+/// How much is thrown away before a close at most: a caller that sends on forever is cut.
+const LINGER_BYTES: usize = 4 * 1024 * 1024;
+/// And for how long: enough for a caller on a slow link to take the answer.
+const LINGER_TIME: Duration = Duration::from_secs(2);
+
+/// A stream whose HTTP/1 requests are checked on their way in.
+#[derive(Debug)]
+pub(super) struct Guard<T> {
+    inner: T,
+    /// `None` for HTTP/2, which frames its messages itself.
+    scanner: Option<Scanner>,
+    activity: Arc<Activity>,
+    /// Bytes taken from `inner` and not yet passed on.
+    staged: BytesMut,
+    /// How many of them may be.
+    ready: usize,
+    end: End,
+    arriving: bool,
+    starved: bool,
+    linger: Option<Pin<Box<Sleep>>>,
+    lingered: usize,
+}
+
+/// Whether, and how, reading is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Not,
+    /// A head was refused; the stand-in is the last to be read.
+    Refused,
+    /// A body broke its framing.
+    Broken,
+}
+
+impl<T> Guard<T> {
+    /// Guards HTTP/1 requests; `first` has been read from `inner` already.
+    pub(super) fn new(inner: T, first: &[u8], scanner: Scanner, activity: Arc<Activity>) -> Self {
+        let mut guard = Self::open(inner, first, activity);
+        guard.ready = 0;
+        guard.scanner = Some(scanner);
+        guard.judge_staged();
+        guard
+    }
+
+    /// Passes everything, `first` before the rest.
+    pub(super) fn open(inner: T, first: &[u8], activity: Arc<Activity>) -> Self {
+        Self {
+            inner,
+            scanner: None,
+            activity,
+            staged: BytesMut::from(first),
+            ready: first.len(),
+            end: End::Not,
+            arriving: false,
+            starved: false,
+            linger: None,
+            lingered: 0,
+        }
+    }
+
+    /// Scans what is staged, from its start.
+    fn judge_staged(&mut self) {
+        if let Some(scanner) = &mut self.scanner {
+            let scan = scanner.scan(&self.staged);
+            self.ready = scan.passed;
+            self.settle(&scan);
+        }
+    }
+
+    /// Draws the consequences of a scan that left `ready` staged bytes to pass.
+    fn settle(&mut self, scan: &Scan) {
+        let Some(scanner) = &self.scanner else { return };
+        if let Some(problem) = scan.refused {
+            self.staged.truncate(self.ready);
+            if scanner.in_body() {
+                self.end = End::Broken;
+            } else {
+                self.end = End::Refused;
+                self.activity.refuse(scanner.heads() + 1, problem);
+                self.staged.extend_from_slice(STAND_IN);
+                self.ready = self.staged.len();
+            }
+        }
+        let arriving = self.staged.len() > self.ready;
+        if arriving != self.arriving {
+            self.arriving = arriving;
+            self.activity.head_arriving(arriving);
+        }
+    }
+
+    /// Hands staged bytes on, as many as may pass and fit.
+    fn deliver(&mut self, buf: &mut ReadBuf<'_>) {
+        let count = self.ready.min(buf.remaining());
+        if let Some(bytes) = self.staged.get(..count) {
+            buf.put_slice(bytes);
+            self.staged.advance(count);
+            self.ready -= count;
+        }
+        if self.staged.is_empty() {
+            self.staged = BytesMut::new();
+        }
+    }
+
+    fn set_starved(&mut self, starved: bool) {
+        if starved != self.starved {
+            self.starved = starved;
+            self.activity.starved(starved);
+        }
+    }
+
+    /// Judges what has just been read into `buf` from `before` on; keeps back what must wait.
+    fn judge_fresh(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
+        let fresh = buf.filled().get(before..).unwrap_or_default();
+        if !self.staged.is_empty() {
+            self.staged.extend_from_slice(fresh);
+            buf.set_filled(before);
+            self.judge_staged();
+            return;
+        }
+        let Some(scanner) = &mut self.scanner else {
+            return;
+        };
+        if scanner.in_body() {
+            self.activity.moved();
+        }
+        let scan = scanner.scan(fresh);
+        if scan.passed < fresh.len() {
+            self.staged
+                .extend_from_slice(fresh.get(scan.passed..).unwrap_or_default());
+            buf.set_filled(before + scan.passed);
+        }
+        self.settle(&scan);
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Guard<T> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        loop {
+            if this.ready > 0 {
+                this.deliver(buf);
+            }
+            if buf.filled().len() > before || buf.remaining() == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            match this.end {
+                End::Not => {}
+                // Nothing will wake this read: the stand-in's answer closes the connection.
+                End::Refused => return Poll::Pending,
+                End::Broken => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
+            }
+            let Poll::Ready(read) = Pin::new(&mut this.inner).poll_read(context, buf) else {
+                this.set_starved(this.scanner.as_ref().is_some_and(Scanner::in_body));
+                return Poll::Pending;
+            };
+            read?;
+            this.set_starved(false);
+            if buf.filled().len() == before {
+                return Poll::Ready(Ok(()));
+            }
+            if this.scanner.is_none() {
+                return Poll::Ready(Ok(()));
+            }
+            this.judge_fresh(buf, before);
+        }
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Guard<T> {
+    fn note_write(&self, written: &Poll<io::Result<usize>>) {
+        if self.scanner.is_some() && written.is_ready() {
+            self.activity.moved();
+        }
+    }
+
+    /// Reads and drops until the caller closes, or enough has been read or waited for.
+    fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let sleep = self
+            .linger
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER_TIME)));
+        if sleep.as_mut().poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        let mut waste = [0; 8192];
+        while self.lingered < LINGER_BYTES {
+            let mut buf = ReadBuf::new(&mut waste);
+            let read = ready!(Pin::new(&mut self.inner).poll_read(context, &mut buf));
+            if read.is_err() || buf.filled().is_empty() {
+                break;
+            }
+            self.lingered += buf.filled().len();
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<T> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.inner).poll_write(context, bytes);
+        this.note_write(&written);
+        written
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.inner).poll_write_vectored(context, slices);
+        this.note_write(&written);
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.linger.is_none() {
+            ready!(Pin::new(&mut this.inner).poll_shutdown(context))?;
+        }
+        let unread = this.scanner.as_ref().is_some_and(Scanner::in_body);
+        if unread || this.end != End::Not {
+            ready!(this.poll_linger(context));
+        }
+        Poll::Ready(Ok(()))
+    }
+}

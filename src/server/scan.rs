@@ -1,0 +1,253 @@
+//! Reads HTTP/1 as strictly as RFC 9112 is written; pure, and the same for every split.
+//!
+//! hyper 1.12 lets through what another parser may read differently: `Content-Length` beside
+//! `Transfer-Encoding`, lines that end in a bare LF, a `#fragment` it cuts off. [`Scanner`]
+//! follows the bytes of one connection (head, body by length or by chunks, next head) and
+//! refuses a message before its last head byte, so that hyper never sees a whole one.
+//!
+//! In a head the caller hands the bytes from the head's start each time; in a body every
+//! byte is handed once and bodies by length are skipped by counting.
+
+use memchr::{memchr, memchr2};
+
+use super::chunks::{Chunks, Step};
+use crate::render::Problem;
+
+/// Longest request target; 16 KiB is far above the 2 to 8 KiB that Graph accepts.
+pub(super) const MAX_TARGET: usize = 16 * 1024;
+/// What a request line may hold beside its target: a method, two spaces, the version.
+const MAX_LINE: usize = MAX_TARGET + 128;
+/// Most fields in one head: as many as hyper parses without a heap allocation.
+pub(super) const MAX_FIELDS: usize = 100;
+
+/// Where a connection is in its sequence of messages.
+#[derive(Debug)]
+pub(super) struct Scanner {
+    max_head: usize,
+    phase: Phase,
+    heads: u64,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Head(Head),
+    Sized(u64),
+    Chunked(Chunks),
+}
+
+/// What one call of [`Scanner::scan`] found.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Scan {
+    /// How many bytes at the front belong to whole heads and to bodies.
+    pub(super) passed: usize,
+    /// Why the bytes after those may not be passed on, ever.
+    pub(super) refused: Option<Problem>,
+}
+
+impl Scanner {
+    /// At the start of a connection; `max_head` bounds one head, and a body's trailers.
+    pub(super) fn new(max_head: usize) -> Self {
+        Self {
+            max_head,
+            phase: Phase::Head(Head::default()),
+            heads: 0,
+        }
+    }
+
+    /// How many heads have passed whole.
+    pub(super) fn heads(&self) -> u64 {
+        self.heads
+    }
+
+    /// Whether the next byte belongs to a body.
+    pub(super) fn in_body(&self) -> bool {
+        !matches!(self.phase, Phase::Head(_))
+    }
+
+    /// Follows `bytes`, which begin where the last call's `passed` ended.
+    pub(super) fn scan(&mut self, bytes: &[u8]) -> Scan {
+        let mut passed = 0;
+        let mut refused = None;
+        while let Some(rest) = bytes.get(passed..)
+            && !rest.is_empty()
+        {
+            match &mut self.phase {
+                Phase::Head(head) => match head.scan(rest, self.max_head) {
+                    Ok(Some((length, next))) => {
+                        passed += length;
+                        self.heads += 1;
+                        self.phase = next;
+                    }
+                    Ok(None) => break,
+                    Err(problem) => {
+                        refused = Some(problem);
+                        break;
+                    }
+                },
+                Phase::Sized(left) => {
+                    let here = usize::try_from(*left).map_or(rest.len(), |l| l.min(rest.len()));
+                    passed += here;
+                    *left -= here as u64;
+                    if *left == 0 {
+                        self.phase = Phase::Head(Head::default());
+                    }
+                }
+                Phase::Chunked(chunks) => {
+                    let (used, step) = chunks.scan(rest, self.max_head);
+                    passed += used;
+                    match step {
+                        Step::More => {}
+                        Step::End => self.phase = Phase::Head(Head::default()),
+                        Step::Bad => {
+                            refused = Some(Problem::BadHeader);
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+        Scan { passed, refused }
+    }
+}
+
+/// One head on its way in.
+#[derive(Debug, Default)]
+struct Head {
+    /// How many bytes from the head's start have been judged: whole lines only.
+    checked: usize,
+    has_line: bool,
+    is_old: bool,
+    fields: usize,
+    length: Option<u64>,
+    chunked: bool,
+}
+
+impl Head {
+    /// Judges each line that is whole. `Some` with the head's length once it has ended.
+    fn scan(&mut self, head: &[u8], max: usize) -> Result<Option<(usize, Phase)>, Problem> {
+        loop {
+            let rest = head.get(self.checked..).unwrap_or_default();
+            let feed = memchr(b'\n', rest);
+            let end = feed.map_or(head.len(), |feed| self.checked + feed + 1);
+            if !self.has_line && end > self.checked + MAX_LINE && self.checked + MAX_LINE <= max {
+                return Err(Problem::TargetTooLong);
+            }
+            if end > max {
+                return Err(Problem::HeadTooLarge);
+            }
+            let Some(line) = feed.and_then(|feed| rest.get(..feed)) else {
+                return Ok(None);
+            };
+            // RFC 9112 §2.2 allows a recipient to take a bare LF as a line's end; it is how
+            // two parsers come to see two different messages.
+            let line = line.strip_suffix(b"\r").ok_or(Problem::BadHeader)?;
+            self.checked = end;
+            if !line.is_empty() {
+                if self.has_line {
+                    self.field(line)?;
+                } else {
+                    self.request_line(line)?;
+                }
+            } else if self.has_line {
+                return Ok(Some((end, self.framing()?)));
+            }
+        }
+    }
+
+    /// `method SP request-target SP HTTP-version` (RFC 9112 §3), one space each.
+    fn request_line(&mut self, line: &[u8]) -> Result<(), Problem> {
+        let mut parts = line.split(|byte| *byte == b' ');
+        let (Some(method), Some(target), Some(version), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(Problem::BadTarget);
+        };
+        if method.is_empty() || !method.iter().all(|byte| is_token(*byte)) {
+            return Err(Problem::BadTarget);
+        }
+        if target.len() > MAX_TARGET {
+            return Err(Problem::TargetTooLong);
+        }
+        // A fragment is never sent (RFC 9110 §4.2.5); hyper would cut it off in silence.
+        if target.is_empty() || has_control(target) || memchr2(b'#', b'\t', target).is_some() {
+            return Err(Problem::BadTarget);
+        }
+        self.is_old = match version {
+            b"HTTP/1.1" => false,
+            b"HTTP/1.0" => true,
+            _ => return Err(Problem::BadTarget),
+        };
+        self.has_line = true;
+        Ok(())
+    }
+
+    /// `field-name ":" OWS field-value OWS` (RFC 9112 §5): no folds, no space before the
+    /// colon, no control bytes. Keeps what frames the body.
+    fn field(&mut self, line: &[u8]) -> Result<(), Problem> {
+        self.fields += 1;
+        if self.fields > MAX_FIELDS {
+            return Err(Problem::HeadTooLarge);
+        }
+        let colon = line.iter().position(|byte| !is_token(*byte));
+        let Some((name, [b':', value @ ..])) = colon.and_then(|at| line.split_at_checked(at))
+        else {
+            return Err(Problem::BadHeader);
+        };
+        if name.is_empty() || has_control(value) {
+            return Err(Problem::BadHeader);
+        }
+        match name.len() {
+            14 if name.eq_ignore_ascii_case(b"content-length") => {
+                let length = decimal(value.trim_ascii()).ok_or(Problem::BadHeader)?;
+                if self.length.replace(length).is_some() {
+                    return Err(Problem::BadHeader);
+                }
+            }
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                let chunked = value.trim_ascii().eq_ignore_ascii_case(b"chunked");
+                if !chunked || self.chunked {
+                    return Err(Problem::BadHeader);
+                }
+                self.chunked = true;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What follows this head (RFC 9112 §6.3); both framings at once is an attack (§6.1).
+    fn framing(&self) -> Result<Phase, Problem> {
+        match (self.chunked, self.length) {
+            (true, Some(_)) => Err(Problem::BadHeader),
+            (true, None) if self.is_old => Err(Problem::BadHeader),
+            (true, None) => Ok(Phase::Chunked(Chunks::default())),
+            (false, None | Some(0)) => Ok(Phase::Head(Self::default())),
+            (false, Some(length)) => Ok(Phase::Sized(length)),
+        }
+    }
+}
+
+/// `1*DIGIT` that fits: no sign, no list, no empty value (RFC 9110 §8.6).
+fn decimal(value: &[u8]) -> Option<u64> {
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+/// `tchar` (RFC 9110 §5.6.2).
+pub(super) const fn is_token(byte: u8) -> bool {
+    matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
+        || byte.is_ascii_alphanumeric()
+}
+
+/// Whether a byte is a control other than tab.
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "without an early end the loop runs in wide steps"
+)]
+fn has_control(bytes: &[u8]) -> bool {
+    bytes.iter().fold(false, |found, byte| {
+        found | ((*byte < b' ') & (*byte != b'\t')) | (*byte == 0x7F)
+    })
+}

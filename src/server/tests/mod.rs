@@ -1,0 +1,178 @@
+//! The listeners as a caller sees them: raw bytes through real sockets.
+
+#![expect(clippy::unwrap_used, reason = "the tests' own tools may fail loudly")]
+
+mod floods;
+mod framing;
+mod limits;
+mod protocols;
+mod secure;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::JoinHandle;
+
+use super::{Address, Config, Drained, Listen, Service, bind, serve};
+use crate::render::Body;
+
+/// Long enough for anything that is going to happen; reached only when a test fails.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Answers with the method and target it saw; some paths do more.
+#[derive(Clone, Default)]
+struct Echo(Arc<Seen>);
+
+struct Seen {
+    requests: AtomicUsize,
+    /// Gets a permit when a request to `/hold` has begun.
+    held: Semaphore,
+    /// Each permit lets one request to `/hold` go on.
+    release: Semaphore,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self {
+            requests: AtomicUsize::new(0),
+            held: Semaphore::new(0),
+            release: Semaphore::new(0),
+        }
+    }
+}
+
+impl Service for Echo {
+    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Response<Body>> + Send {
+        let seen = Arc::clone(&self.0);
+        async move {
+            seen.requests.fetch_add(1, Ordering::SeqCst);
+            assert!(!request.headers().contains_key("upgrade"), "hop-by-hop");
+            let line = format!("<{} {}>", request.method(), request.uri());
+            let text = match request.uri().path() {
+                "/panic" => panic!("asked to"),
+                "/hold" => {
+                    seen.held.add_permits(1);
+                    seen.release.acquire().await.unwrap().forget();
+                    line
+                }
+                "/read" => match request.into_body().collect().await {
+                    Ok(body) => format!("<read {}>", body.to_bytes().len()),
+                    Err(_) => "<broken body>".to_owned(),
+                },
+                "/big" => "x".repeat(16 * 1024 * 1024),
+                _ => line,
+            };
+            Response::new(Body::whole(Bytes::from(text)))
+        }
+    }
+}
+
+/// A running server and what it has seen.
+struct Running {
+    addresses: Vec<Address>,
+    seen: Arc<Seen>,
+    connections: Arc<AtomicUsize>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Drained>,
+}
+
+fn config() -> Config {
+    Config {
+        listen: Some(Listen::Tcp("127.0.0.1:0".parse().unwrap())),
+        tls: None,
+        max_connections: 100,
+        max_connections_per_peer: None,
+        max_header_bytes: 32 * 1024,
+        max_streams: 8,
+        header_timeout: PATIENCE * 2,
+        idle_timeout: PATIENCE * 2,
+        handshake_timeout: PATIENCE * 2,
+        drain_timeout: PATIENCE * 2,
+    }
+}
+
+fn start(config: &Config) -> Running {
+    let listeners = bind(config).unwrap();
+    let echo = Echo::default();
+    let (stop, stopped) = oneshot::channel();
+    Running {
+        addresses: listeners.addresses().to_vec(),
+        connections: listeners.connections(),
+        seen: Arc::clone(&echo.0),
+        stop,
+        task: tokio::spawn(serve(listeners, echo, async {
+            let _ = stopped.await;
+        })),
+    }
+}
+
+impl Running {
+    fn tcp(&self) -> SocketAddr {
+        match self.addresses.first() {
+            Some(Address::Tcp(address) | Address::Tls(address)) => *address,
+            other => panic!("no TCP address: {other:?}"),
+        }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.tcp()).await.unwrap()
+    }
+
+    /// Sends bytes on a connection of their own; everything that comes back until the close.
+    async fn say(&self, bytes: &[u8]) -> String {
+        let mut stream = self.connect().await;
+        // The server may close before it has taken all of it.
+        let _ = stream.write_all(bytes).await;
+        rest(&mut stream).await
+    }
+
+    fn requests(&self) -> usize {
+        self.seen.requests.load(Ordering::SeqCst)
+    }
+
+    async fn until_held(&self) {
+        let held = within(self.seen.held.acquire()).await.unwrap();
+        held.forget();
+    }
+
+    async fn stop(self) -> Drained {
+        self.stop.send(()).unwrap();
+        within(self.task).await.unwrap()
+    }
+}
+
+async fn within<F: Future>(future: F) -> F::Output {
+    let waited = tokio::time::timeout(PATIENCE, future).await;
+    waited.expect("it happens before patience ends")
+}
+
+/// Everything until the server closes.
+async fn rest(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> String {
+    let mut got = Vec::new();
+    within(stream.read_to_end(&mut got)).await.unwrap();
+    String::from_utf8_lossy(&got).into_owned()
+}
+
+/// What arrives until `end` has been seen.
+async fn until(stream: &mut (impl tokio::io::AsyncRead + Unpin), end: &str) -> String {
+    let mut got = Vec::new();
+    while !String::from_utf8_lossy(&got).contains(end) {
+        let byte = within(stream.read_u8()).await;
+        got.push(byte.unwrap_or_else(|_| panic!("{end} never came: {got:?}")));
+    }
+    String::from_utf8_lossy(&got).into_owned()
+}
+
+fn count(text: &str, part: &str) -> usize {
+    text.matches(part).count()
+}
