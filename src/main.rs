@@ -56,7 +56,7 @@ fn serve(config: Config) -> Result<(), Box<dyn Error>> {
             signal(SignalKind::terminate())?,
             signal(SignalKind::interrupt())?,
         );
-        let app = App::bind(config).await?;
+        let app = App::bind(config)?;
         for (name, address) in app.addresses() {
             print(&format!("{name} {address}\n"));
         }

@@ -16,7 +16,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 
 pub use config::Config;
-use question::Questions;
+pub use question::Questions;
 use wanted::{Facts, Wanted};
 
 use crate::cache::{Cache, Held, Lookup};
@@ -235,6 +235,14 @@ impl Service for Proxy {
 }
 
 impl Rooms {
+    /// Drops from memory what has ended. To be called on a timer.
+    pub fn maintain(&self) {
+        let now = self.clock.now();
+        self.cache.maintain(now);
+        self.identity.maintain();
+        self.questions.gate().maintain(now);
+    }
+
     /// What is to be done about a photo request, by what is held and what Graph has said of
     /// this caller.
     fn standing(&self, facts: &Facts, now: Time) -> Standing {

@@ -17,9 +17,7 @@ use crate::clock::Time;
 use crate::identity::{Caller, Credential, Proof, Space};
 use crate::render::{Answer, Body, CacheStatus, Detail, Forward, Outcome, Problem};
 use crate::route::{Guid, MetadataLevel, PhotoOwner, View};
-use crate::upstream::{
-    self, Ask, Collected, Flights, Gate, Landing, Lead, Pass, Refusal, Seat,
-};
+use crate::upstream::{self, Ask, Collected, Flights, Gate, Landing, Lead, Pass, Refusal, Seat};
 
 /// How often a caller waits for somebody else's question before it is told that Graph fails:
 /// each round is a fresh question, so this bounds what a failing Graph is asked.

@@ -98,7 +98,7 @@ pub fn recognise(
     }
     let fields = Fields::read(headers);
     if fields.other_method || !(method == Method::GET || method == Method::HEAD) {
-        return write::read(target.path()).map_or(Recognition::Other, Recognition::Write);
+        return write::read(method, target.path()).map_or(Recognition::Other, Recognition::Write);
     }
     if fields.other_answer || has_body {
         return Recognition::Other;

@@ -4,8 +4,10 @@
 //! imagined costs another question to Graph. So where the strict reading fails, the path is
 //! bent the way any server might bend it, and a photo in what is left is enough.
 
+use http::Method;
+
 use super::owner::hex;
-use super::path;
+use super::path::{self, Aspect};
 use super::{Guid, PhotoWrite};
 
 /// How often a path is decoded: by Graph, by a gateway before it, and by one more before that.
@@ -16,8 +18,12 @@ const DECODINGS: usize = 3;
 ///
 /// Changing an owner counts: deleting a person ends what is held of them, and a `PATCH` may
 /// give their name to another (Graph: Update user, `userPrincipalName`).
-pub(super) fn read(path: &str) -> Option<PhotoWrite> {
+pub(super) fn read(method: &Method, path: &str) -> Option<PhotoWrite> {
     if let Some(place) = path::read(path) {
+        // A POST to an owner itself is a function's (`/users/validateProperties`), not a change.
+        if place.aspect == Aspect::Itself && method == Method::POST {
+            return None;
+        }
         return Some(PhotoWrite {
             owner: Some(place.owner),
         });

@@ -9,8 +9,9 @@ use http::uri::PathAndQuery;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 
+use super::error::Error;
 use super::fields;
-use super::pool::{Error, Upstream};
+use super::pool::Upstream;
 use crate::render::Body;
 
 /// The caller's fields that go along with a photo request, and why each may: none of them
@@ -92,7 +93,7 @@ impl Upstream {
     /// [`Error::TimedOut`] when the first byte takes longer than the configured time, all
     /// attempts together; [`Error::Connect`] and [`Error::Broken`] as ever.
     pub async fn ask(&self, ask: Ask) -> Result<Response<Incoming>, Error> {
-        let exchange = self.exchange(self.request(ask));
+        let exchange = self.exchange_photo(self.request(ask));
         let answer = tokio::time::timeout(self.first_byte_timeout(), exchange)
             .await
             .map_err(|_| Error::TimedOut)??;

@@ -13,7 +13,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout_at};
 
-use super::pool::Error;
+use super::error::Error;
 use crate::render::Body;
 use crate::render::body::BodyError;
 

@@ -27,7 +27,8 @@ use rustls_pki_types::pem::PemObject as _;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use super::pool::{Config, SetupError};
+use super::error::SetupError;
+use super::pool::Config;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 type BoxFuture<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
@@ -222,9 +223,14 @@ fn egress(config: &Config) -> Result<Option<Intercept>, SetupError> {
     if !config.proxy_for_loopback && config.base.host().is_some_and(is_loopback) {
         return Ok(None);
     }
+    let no_proxy = config.no_proxy.as_deref().unwrap_or_default();
+    // The matcher's own `*` covers names, but not addresses.
+    if no_proxy.split(',').any(|entry| entry.trim() == "*") {
+        return Ok(None);
+    }
     let matcher = Matcher::builder()
         .all(proxy.to_string())
-        .no(config.no_proxy.clone().unwrap_or_default())
+        .no(no_proxy)
         .build();
     Ok(matcher.intercept(&config.base))
 }

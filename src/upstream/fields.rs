@@ -56,7 +56,8 @@ pub(super) fn of_request(
 
 /// The fields of an answer as they go to the caller.
 pub(super) fn of_answer(graph: HeaderMap) -> HeaderMap {
-    if !HOP_BY_HOP.iter().any(|name| graph.contains_key(name)) {
+    let repeats_length = graph.get_all(header::CONTENT_LENGTH).iter().count() > 1;
+    if !repeats_length && !HOP_BY_HOP.iter().any(|name| graph.contains_key(name)) {
         return graph;
     }
     let named = named_by_connection(&graph);
@@ -83,7 +84,13 @@ pub(super) fn expects_continue(caller: &HeaderMap) -> bool {
 }
 
 fn copy(name: &HeaderName, from: &HeaderMap, to: &mut HeaderMap) {
-    for value in from.get_all(name) {
+    // Lengths that differ have been refused; equal ones are one (RFC 9112 §6.3).
+    let most = if name == header::CONTENT_LENGTH {
+        1
+    } else {
+        usize::MAX
+    };
+    for value in from.get_all(name).iter().take(most) {
         to.append(name.clone(), value.clone());
     }
 }

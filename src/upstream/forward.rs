@@ -15,7 +15,8 @@ use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body as HttpBody;
 
-use super::pool::{Error, Upstream};
+use super::error::Error;
+use super::pool::Upstream;
 use super::{expect, fields};
 use crate::render::Body;
 use crate::render::body::BodyError;
@@ -41,11 +42,11 @@ impl Upstream {
         let streams = !request.body().is_end_stream();
         if streams && fields::expects_continue(request.headers()) {
             let (request, hold) = expect::hold(request);
-            let answer = self.exchange(request).await?;
+            let answer = self.exchange_passing(request).await?;
             hold.answered();
             return Ok(inbound(answer)?.map(|body| hold.until_end_of(body)));
         }
-        inbound(self.exchange(request.map(stream)).await?)
+        inbound(self.exchange_passing(request.map(stream)).await?)
     }
 
     /// The request as Graph is to see it.

@@ -9,6 +9,7 @@
 pub mod ask;
 pub mod collect;
 mod connect;
+pub mod error;
 mod expect;
 mod fields;
 pub mod flight;
@@ -21,7 +22,8 @@ mod tests;
 
 pub use ask::{Ask, Trace};
 pub use collect::{Collected, collect, rejoin};
+pub use error::{Error, SetupError};
 pub use flight::{Flights, Landing, Lead, Seat};
 pub use forward::inbound;
 pub use gate::{Budget, Gate, Pass, Refusal, retry_after};
-pub use pool::{Config, Error, SetupError, Upstream};
+pub use pool::{Config, Upstream};

@@ -1,4 +1,4 @@
-//! The connections to Graph: one pooled HTTP/1.1 and HTTP/2 client, one authority.
+//! The connections to Graph: pooled, HTTP/1.1 or HTTP/2 as Graph likes, to one authority.
 //!
 //! Every request's target is rebuilt here from the configured scheme and authority and the
 //! caller's raw path and query, so nothing a caller sends can choose where a token goes.
@@ -21,7 +21,8 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use super::connect::{Connector, TimedOut, Used};
+use super::connect::{Connector, Used};
+use super::error::{Error, SetupError};
 use crate::render::Body;
 
 /// How long an idle connection is kept. Below the shortest idle limit in front of Graph that
@@ -90,45 +91,6 @@ impl fmt::Debug for Config {
     }
 }
 
-/// Why the client could not be set up. Each is a mistake in the settings or on the machine.
-#[derive(Debug, thiserror::Error)]
-pub enum SetupError {
-    /// The upstream is not `http[s]://host[:port]`.
-    #[error("the upstream is not of the form https://host[:port]")]
-    Base,
-    /// The egress proxy is not `http://[user:password@]host[:port]`.
-    #[error("the egress proxy is not of the form http://[user:password@]host[:port]")]
-    Proxy,
-    /// The file of extra roots cannot be read as PEM.
-    #[error("the file of extra root certificates cannot be read")]
-    CaFile(#[source] Box<dyn StdError + Send + Sync>),
-    /// The file of extra roots holds no certificate.
-    #[error("the file of extra root certificates holds none")]
-    CaFileEmpty,
-    /// Neither the system nor the file gave a root to trust.
-    #[error("no root certificates were found on this system")]
-    NoRoots,
-    /// TLS could not be set up.
-    #[error("tls could not be set up")]
-    Tls(#[source] rustls::Error),
-}
-
-/// Why an exchange with Graph gave no answer. A status is not an error: it is an answer.
-///
-/// `Display` names neither host nor token; the source chain is for the log.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// No connection could be made.
-    #[error("no connection to graph")]
-    Connect(#[source] Box<dyn StdError + Send + Sync>),
-    /// No connection, or no answer, within the time.
-    #[error("graph did not answer in time")]
-    TimedOut,
-    /// The exchange broke off, or what came was not an HTTP answer.
-    #[error("the exchange with graph broke off")]
-    Broken(#[source] Box<dyn StdError + Send + Sync>),
-}
-
 /// The client of Graph. Cheap to clone.
 #[derive(Clone)]
 pub struct Upstream(Arc<Inner>);
@@ -139,7 +101,10 @@ struct Inner {
     /// What `Host` says towards a plain upstream. Over TLS the version is only known once a
     /// connection is chosen, and the client adds `Host` where that speaks HTTP/1.1.
     host: Option<HeaderValue>,
-    kept: legacy::Client<Connector, Body>,
+    /// For pass-through. Photos have connections of their own, because Graph bounds the streams
+    /// of an HTTP/2 connection, and long transfers must not use them up.
+    passing: legacy::Client<Connector, Body>,
+    photos: legacy::Client<Connector, Body>,
     /// Never reuses a connection: for the one repeat.
     fresh: legacy::Client<Connector, Body>,
     repeats: Repeats,
@@ -174,7 +139,8 @@ impl Upstream {
             scheme,
             authority,
             host,
-            kept: client(connector.clone(), IDLE_CONNECTIONS),
+            passing: client(connector.clone(), IDLE_CONNECTIONS),
+            photos: client(connector.clone(), IDLE_CONNECTIONS),
             fresh: client(connector, 0),
             repeats: Repeats::new(),
             first_byte_timeout: config.first_byte_timeout,
@@ -205,10 +171,27 @@ impl Upstream {
         Uri::from_parts(parts).expect("scheme, authority and path are all there")
     }
 
+    /// [`Upstream::exchange`] on the connections for photos.
+    pub(super) async fn exchange_photo(
+        &self,
+        request: Request<Body>,
+    ) -> Result<Response<Incoming>, Error> {
+        self.exchange(&self.0.photos, request).await
+    }
+
+    /// [`Upstream::exchange`] on the connections for pass-through.
+    pub(super) async fn exchange_passing(
+        &self,
+        request: Request<Body>,
+    ) -> Result<Response<Incoming>, Error> {
+        self.exchange(&self.0.passing, request).await
+    }
+
     /// Sends one request and waits for the head of its answer. Dropping the future ends the
     /// exchange: the stream is reset, or the connection closed.
-    pub(super) async fn exchange(
+    async fn exchange(
         &self,
+        kept: &legacy::Client<Connector, Body>,
         request: Request<Body>,
     ) -> Result<Response<Incoming>, Error> {
         let repeatable = matches!(*request.method(), Method::GET | Method::HEAD)
@@ -216,7 +199,7 @@ impl Upstream {
         let (head, body) = request.into_parts();
         let again = repeatable.then(|| head.clone());
         self.0.repeats.earn();
-        let first = self.0.kept.request(Request::from_parts(head, body)).await;
+        let first = kept.request(Request::from_parts(head, body)).await;
         let answer = match (first, again) {
             (Err(error), Some(head)) if closed_while_kept(&error) && self.0.repeats.spend() => {
                 let request = Request::from_parts(head, Body::empty());
@@ -235,26 +218,6 @@ impl Upstream {
 impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upstream").finish_non_exhaustive()
-    }
-}
-
-impl Error {
-    pub(super) fn broken(cause: &'static str) -> Self {
-        Self::Broken(cause.into())
-    }
-
-    fn from_client(error: legacy::Error) -> Self {
-        if !error.is_connect() {
-            return Self::Broken(Box::new(error));
-        }
-        let mut cause = error.source();
-        while let Some(inner) = cause {
-            if inner.is::<TimedOut>() {
-                return Self::TimedOut;
-            }
-            cause = inner.source();
-        }
-        Self::Connect(Box::new(error))
     }
 }
 

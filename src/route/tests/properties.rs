@@ -428,7 +428,7 @@ proptest! {
         }
         let _ = path::read(&text);
         let _ = path::read(&format!("/v1.0/users/{text}/photo"));
-        let _ = crate::route::write::read(&text);
+        let _ = crate::route::write::read(&Method::PUT, &text);
         let _ = Variant::read(Some(&text), &headers);
     }
 

@@ -7,7 +7,7 @@ use crate::upstream::{Ask, Trace};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
 
-fn photo() -> Ask {
+pub(super) fn photo() -> Ask {
     Ask {
         target: "/v1.0/users/%61/photo/$value?".parse().unwrap(),
         authorization: token(),

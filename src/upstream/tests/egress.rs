@@ -1,10 +1,4 @@
-//! The way out: TLS with the operator's roots, HTTP/2 by ALPN, the egress proxy.
-
-use std::io::Write as _;
-use std::path::PathBuf;
-
-use rcgen::{CertifiedKey, generate_simple_self_signed};
-use rustls_pki_types::PrivateKeyDer;
+//! The way out: the egress proxy, and settings that cannot work.
 
 use super::*;
 use crate::upstream::SetupError;
@@ -12,7 +6,7 @@ use crate::upstream::SetupError;
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
 
 /// An egress proxy that takes one pair of credentials and leads every tunnel to `graph`.
-async fn egress_to(graph: SocketAddr) -> Graph {
+pub(super) async fn egress_to(graph: SocketAddr) -> Graph {
     Graph::serving(move |_, mut wire| async move {
         let head = wire.request().await.unwrap();
         if !head.contains("\r\nProxy-Authorization: Basic dXNlcjpwQHNz\r\n") {
@@ -28,7 +22,7 @@ async fn egress_to(graph: SocketAddr) -> Graph {
     .await
 }
 
-fn by_proxy(base: &str, proxy: &Graph) -> Config {
+pub(super) fn by_proxy(base: &str, proxy: &Graph) -> Config {
     Config {
         proxy: Some(
             format!("http://user:p%40ss@{}", proxy.address)
@@ -105,94 +99,6 @@ async fn a_connection_that_is_not_made_in_time_is_given_up() {
     let upstream = Upstream::new(&config).unwrap();
     let error = soon(upstream.forward(get("/"))).await.unwrap_err();
     assert!(matches!(error, Error::TimedOut), "{error:?}");
-}
-
-/// A TLS end that speaks what `alpn` says, and a file with its root.
-async fn secure_graph(alpn: &'static [u8], name: &str) -> (SocketAddr, PathBuf) {
-    let CertifiedKey { cert, signing_key } =
-        generate_simple_self_signed(vec!["graph.test".to_owned()]).unwrap();
-    let file = std::env::temp_dir().join(format!("{name}-{}.pem", std::process::id()));
-    let mut out = std::fs::File::create(&file).unwrap();
-    out.write_all(cert.pem().as_bytes()).unwrap();
-    let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut tls = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![cert.der().clone()], key)
-        .unwrap();
-    tls.alpn_protocols = vec![alpn.to_vec()];
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(tls));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let Ok(stream) = acceptor.accept(stream).await else {
-                continue;
-            };
-            let tell = hyper::service::service_fn(|request: Request<Incoming>| async move {
-                let host = request.headers().get("host");
-                let host = host.map_or("none", |host| host.to_str().unwrap());
-                let told = format!("{:?} {} {host}", request.version(), request.uri());
-                let cookies = request.headers().get_all("cookie").iter().count();
-                Ok::<_, Error>(Response::new(Body::whole(
-                    format!("{told} {cookies}").into(),
-                )))
-            });
-            let io = TokioIo::new(stream);
-            let executor = hyper_util::rt::TokioExecutor::new();
-            tokio::spawn(async move {
-                let server = hyper_util::server::conn::auto::Builder::new(executor);
-                let _ = server.serve_connection(io, tell).await;
-            });
-        }
-    });
-    (address, file)
-}
-
-#[tokio::test]
-async fn http2_or_http1_is_spoken_as_graph_likes_with_the_operators_root() {
-    for (alpn, name, wanted) in [
-        (
-            b"h2".as_slice(),
-            "h2",
-            "HTTP/2.0 https://graph.test/a%2Fb?x none 1",
-        ),
-        (b"http/1.1", "h1", "HTTP/1.1 /a%2Fb?x graph.test 1"),
-    ] {
-        let (address, ca_file) = secure_graph(alpn, name).await;
-        let proxy = egress_to(address).await;
-        let config = Config {
-            ca_file: Some(ca_file.clone()),
-            ..by_proxy("https://graph.test", &proxy)
-        };
-        let upstream = Upstream::new(&config).unwrap();
-        let request = Request::get("http://elsewhere.test/a%2Fb?x")
-            .version(http::Version::HTTP_2)
-            .header("host", "elsewhere.test")
-            .header("cookie", "a=1")
-            .header("cookie", "b=2")
-            .body(Body::empty())
-            .unwrap();
-        let answer = soon(upstream.forward(request)).await.unwrap();
-        assert_eq!(body_of(answer).await, wanted);
-        std::fs::remove_file(ca_file).unwrap();
-    }
-}
-
-#[tokio::test]
-async fn a_graph_whose_root_is_not_trusted_is_no_connection() {
-    let (address, _) = secure_graph(b"h2", "untrusted").await;
-    let (_, other) = secure_graph(b"h2", "other").await;
-    let proxy = egress_to(address).await;
-    let config = Config {
-        ca_file: Some(other),
-        ..by_proxy("https://graph.test", &proxy)
-    };
-    let upstream = Upstream::new(&config).unwrap();
-    let error = soon(upstream.forward(get("/"))).await.unwrap_err();
-    assert!(matches!(error, Error::Connect(_)));
 }
 
 #[test]

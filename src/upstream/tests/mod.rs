@@ -5,6 +5,7 @@ mod collect;
 mod egress;
 mod faults;
 mod fidelity;
+mod secure;
 mod streaming;
 
 use std::net::SocketAddr;

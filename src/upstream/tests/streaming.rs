@@ -94,8 +94,9 @@ async fn a_download_waits_for_a_caller_who_does_not_read() {
         async move {
             wire.request().await;
             wire.send(b"HTTP/1.1 200 OK\r\n\r\n").await;
+            let piece = vec![7; PIECE];
             for _ in 0..PIECES {
-                wire.send(&[7; PIECE]).await;
+                wire.send(&piece).await;
                 count.fetch_add(PIECE, Ordering::SeqCst);
             }
         }
@@ -151,6 +152,28 @@ async fn an_answer_may_come_before_the_request_body_is_complete() {
     soon(caller.until(|bytes| bytes.ends_with(b"done\r\n0\r\n\r\n")))
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn a_refusal_in_the_middle_of_an_upload_reaches_the_caller() {
+    let graph = Graph::serving(|_, mut wire| async move {
+        wire.head().await;
+        let refusal = b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\n\
+                        Content-Length: 2\r\n\r\nno";
+        wire.send(refusal).await;
+        // Reads no more, and closes with the upload unread.
+    })
+    .await;
+    for _ in 0..20 {
+        let source = Source {
+            taken: Arc::default(),
+            left: PIECES,
+        };
+        let request = Request::put("/big").body(source).unwrap();
+        let answer = soon(graph.upstream().forward(request)).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(body_of(answer).await, "no");
+    }
 }
 
 const EXPECTING: &[u8] =
