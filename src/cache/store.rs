@@ -181,7 +181,7 @@ impl Cache {
         let kind = judged.unwrap_or(kind);
         let freshness = Freshness::of(&self.config, kind, answered.fields, self.jitter());
         let fields = stored_fields(answered.fields);
-        let (body, bytes, own_etag) = self.body(place, kind, &fields, answered.bytes, before);
+        let (body, bytes, own_etag) = Self::body(place, kind, &fields, answered.bytes, before);
         let response = StoredResponse {
             status: answered.status,
             kind,
@@ -320,7 +320,6 @@ impl Cache {
 
     /// Where the bytes go: a picture's once for all, the same bytes as before not again.
     fn body(
-        &self,
         place: &Place,
         kind: Kind,
         fields: &HeaderMap,

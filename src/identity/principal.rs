@@ -248,7 +248,7 @@ impl Reader {
             (None, _) => false,
         };
         let acct = claims.acct.as_ref().is_some_and(|acct| {
-            !matches!(acct, serde_json::Value::Null) && acct != &0 && acct != &"0"
+            !matches!(acct, serde_json::Value::Null) && *acct != 0 && *acct != "0"
         });
         let member = self
             .member_roles

@@ -413,8 +413,7 @@ impl Rooms {
         }
         wanted.facts.readable().find_map(|key| {
             match self.cache.lookup(key, wanted.facts.own, now) {
-                Lookup::Fresh(held) | Lookup::Stale(held) => Some(held),
-                Lookup::Expired(held) => Some(held),
+                Lookup::Fresh(held) | Lookup::Stale(held) | Lookup::Expired(held) => Some(held),
                 Lookup::Doubted(_) | Lookup::Miss => None,
             }
         })

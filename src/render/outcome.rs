@@ -136,7 +136,8 @@ impl CacheStatus {
         if let Some(detail) = self.detail {
             let _ = write!(text, "; detail={}", detail.token());
         }
-        HeaderValue::try_from(text).expect("tokens and numbers are a header value")
+        // Tokens and numbers are a field value, always.
+        HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("graph-photo-proxy"))
     }
 }
 

@@ -1,3 +1,5 @@
-//! The product as its users meet it.
+//! What the product promises, tried through its sockets. One file per promise.
 
+mod fewer_calls;
 mod settings;
+mod support;

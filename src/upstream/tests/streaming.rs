@@ -114,6 +114,36 @@ async fn a_download_waits_for_a_caller_who_does_not_read() {
 }
 
 #[tokio::test]
+async fn a_caller_who_stops_reading_its_socket_slows_graph_down() {
+    let written = Arc::new(AtomicUsize::new(0));
+    let count = written.clone();
+    let graph = Graph::serving(move |_, mut wire| {
+        let count = count.clone();
+        async move {
+            wire.request().await;
+            wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                .await;
+            let piece = vec![7; PIECE];
+            for _ in 0..PIECES {
+                wire.send(format!("{PIECE:x}\r\n").as_bytes()).await;
+                wire.send(&piece).await;
+                wire.send(b"\r\n").await;
+                count.fetch_add(PIECE, Ordering::SeqCst);
+            }
+            wire.send(b"0\r\n\r\n").await;
+        }
+    })
+    .await;
+    let mut caller = Wire::to(front(graph.upstream()).await).await;
+    let request = b"GET /big HTTP/1.1\r\nHost: p\r\nConnection: close\r\n\r\n";
+    caller.send(request).await;
+    let held = soon(stalled(&written)).await;
+    assert!(held < 2 * UNDER_WAY, "{held} bytes taken from Graph");
+    let answer = soon(caller.rest()).await;
+    assert!(answer.len() > PIECE * PIECES && answer.ends_with("0\r\n\r\n"));
+}
+
+#[tokio::test]
 async fn a_slow_stream_arrives_as_it_is_sent() {
     let graph = Graph::serving(|_, mut wire| async move {
         wire.request().await;
