@@ -98,3 +98,82 @@ proptest! {
         }
     }
 }
+
+/// The request lines a scanner finds, and where hyper might stop early.
+fn lines(bytes: &[u8]) -> Vec<String> {
+    let mut scanner = Scanner::new(8 * 1024);
+    let (mut passed, mut found) = (0, Vec::new());
+    for end in 1..=bytes.len() {
+        let heads = scanner.heads();
+        let scan = scanner.scan(&bytes[passed..end]);
+        if scanner.heads() > heads {
+            let head = String::from_utf8_lossy(&bytes[passed..end]).into_owned();
+            let line = head.trim_start().split(" HTTP/").next().unwrap().to_owned();
+            found.push(format!("<{line}>"));
+        }
+        passed += scan.passed;
+        if scan.refused.is_some() {
+            break;
+        }
+    }
+    found
+}
+
+fn mixed_up() -> impl Strategy<Value = String> {
+    let body = "4\r\nGET \r\n0\r\n\r\n";
+    let field = prop_oneof![
+        3 => Just("Host: h\r\n"),
+        2 => Just("Content-Length: 14\r\n"),
+        2 => Just("Transfer-Encoding: chunked\r\n"),
+        1 => Just("Content-Length: 0\r\n"),
+        1 => Just("content-length:14\r\n"),
+        1 => Just("Transfer-Encoding:\tCHUNKED \r\n"),
+        1 => Just("Connection: keep-alive\r\n"),
+        1 => Just("Upgrade: h2c\r\n"),
+        1 => Just("Expect: 100-continue\r\n"),
+        1 => Just("X: y\n"),
+    ];
+    let fields = prop::collection::vec(field, 0..3).prop_map(|fields| fields.concat());
+    let method = prop_oneof![
+        Just("GET"),
+        Just("POST"),
+        Just("HEAD"),
+        Just("PUT"),
+        Just("X")
+    ];
+    let version = prop_oneof![9 => Just("1.1"), 1 => Just("1.0")];
+    let message = (method, 0..9_u8, version, fields, any::<bool>()).prop_map(
+        move |(method, n, version, fields, with_body)| {
+            let body = if with_body { body } else { "" };
+            format!("{method} /{n} HTTP/{version}\r\nHost: h\r\n{fields}\r\n{body}").replacen(
+                "Host: h\r\n",
+                if n == 0 { "" } else { "Host: h\r\n" },
+                1,
+            )
+        },
+    );
+    prop::collection::vec(message, 1..6).prop_map(|messages| messages.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+    #[test]
+    fn hyper_sees_the_same_messages_as_the_guard(bytes in mixed_up()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (reply, requests) = runtime.block_on(async {
+            let server = super::start(&super::config());
+            let mut stream = server.connect().await;
+            tokio::io::AsyncWriteExt::write_all(&mut stream, bytes.as_bytes()).await.unwrap();
+            let _ = tokio::io::AsyncWriteExt::shutdown(&mut stream).await;
+            (super::rest(&mut stream).await, server.requests())
+        });
+        let lines = lines(bytes.as_bytes());
+        prop_assert!(requests <= lines.len());
+        let mut answered = lines.iter().filter(|line| !line.starts_with("<HEAD"));
+        for answer in reply.split('<').skip(1) {
+            let line = answered.next().map(String::as_str);
+            let answer = format!("<{}", answer.split_inclusive('>').next().unwrap());
+            prop_assert_eq!(line, Some(answer.as_str()), "{:?}: {}", bytes, reply);
+        }
+    }
+}
