@@ -1,12 +1,11 @@
 //! Accepts connections within the limits, owns their tasks, and drains them at the end.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -16,6 +15,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::connection::{self, Protocol, Shared};
 use super::listener::{self, Listener, Stream};
+use super::place::{Peers, Place};
 use super::tls::{Certificate, Reading};
 use super::{Drained, Error, Listeners, Service, Tls};
 
@@ -28,6 +28,10 @@ const REREAD: Duration = if cfg!(test) {
 /// First and longest pause after the system had no descriptor or memory for a connection.
 const PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long connections are still taken up after shutdown has begun: enough to empty the
+/// backlog, whose state we learn only when the runtime has asked the system for it.
+const LATECOMERS: Duration = Duration::from_millis(5);
 
 /// The listener with TLS.
 #[derive(Debug)]
@@ -69,6 +73,15 @@ enum Accepted {
     Secure(TcpStream, IpAddr),
 }
 
+impl Accepted {
+    fn peer(&self) -> Option<IpAddr> {
+        match self {
+            Self::Plain(_, peer) => *peer,
+            Self::Secure(_, peer) => Some(*peer),
+        }
+    }
+}
+
 /// Serves until `shutdown` resolves, then lets answers in flight end, but no longer than the
 /// configured time. Dropping it cuts every connection.
 pub async fn serve<S: Service>(
@@ -89,7 +102,7 @@ pub async fn serve<S: Service>(
         service,
         acceptor: secure.as_ref().map(|secure| secure.acceptor.clone()),
         peers: Peers::new(config.max_connections_per_peer),
-        connections,
+        gauge: connections,
         shared: Arc::new(Shared::new(config)),
         tasks: JoinSet::new(),
     };
@@ -97,7 +110,7 @@ pub async fn serve<S: Service>(
     reread.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut pause = PAUSE;
     let mut shutdown = pin!(shutdown);
-    let mut permit = None;
+    let mut permit: Option<OwnedSemaphorePermit> = None;
     loop {
         tokio::select! {
             biased;
@@ -132,14 +145,16 @@ pub async fn serve<S: Service>(
             }
         }
     }
+    drop(permit);
     // Callers whose connection the system has already accepted for us would see a reset.
+    let mut late = pin!(tokio::time::sleep(LATECOMERS));
     while let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
         tokio::select! {
-            biased;
-            Ok(accepted) = next(plain.as_ref(), secure.as_ref()) => {
-                held.take_up(accepted, Some(permit));
-            }
-            () = std::future::ready(()) => break,
+            () = &mut late => break,
+            accepted = next(plain.as_ref(), secure.as_ref()) => match accepted {
+                Ok(accepted) => held.take_up(accepted, Some(permit)),
+                Err(_) => break,
+            },
         }
     }
     drop((plain, secure));
@@ -151,7 +166,7 @@ struct Connections<S> {
     service: S,
     acceptor: Option<Acceptor>,
     peers: Peers,
-    connections: Arc<AtomicUsize>,
+    gauge: Arc<AtomicUsize>,
     shared: Arc<Shared>,
     tasks: JoinSet<()>,
 }
@@ -159,13 +174,13 @@ struct Connections<S> {
 impl<S: Service> Connections<S> {
     /// Starts serving a connection, or drops it where its peer has its share.
     fn take_up(&mut self, accepted: Accepted, permit: Option<OwnedSemaphorePermit>) {
-        let Some(held) = Held::new(permit, &accepted, &self.peers, &self.connections) else {
+        let Some(place) = Place::take(permit, accepted.peer(), &self.peers, &self.gauge) else {
             return;
         };
         let (acceptor, shared) = (self.acceptor.clone(), Arc::clone(&self.shared));
         let service = self.service.clone();
         self.tasks.spawn(async move {
-            let _held = held;
+            let _place = place;
             begin(accepted, acceptor, shared, service).await;
         });
     }
@@ -269,87 +284,4 @@ fn is_about_one_connection(error: &io::Error) -> bool {
             | io::ErrorKind::InvalidInput
             | io::ErrorKind::NotConnected
     )
-}
-
-/// How many connections each address has, where that is limited.
-#[derive(Clone)]
-struct Peers {
-    most: Option<usize>,
-    counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
-}
-
-impl Peers {
-    fn new(most: Option<usize>) -> Self {
-        Self {
-            most,
-            counts: Arc::default(),
-        }
-    }
-
-    /// Counts one connection in; `false` where the address has its share.
-    fn admit(&self, peer: IpAddr) -> bool {
-        let Some(most) = self.most else { return true };
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(peer).or_insert(0);
-        if *count >= most {
-            return false;
-        }
-        *count += 1;
-        true
-    }
-
-    fn leave(&self, peer: IpAddr) {
-        if self.most.is_none() {
-            return;
-        }
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&peer) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&peer);
-            }
-        }
-    }
-}
-
-/// What a connection takes up, given back on drop.
-struct Held {
-    _permit: Option<OwnedSemaphorePermit>,
-    peers: Peers,
-    peer: Option<IpAddr>,
-    connections: Arc<AtomicUsize>,
-}
-
-impl Held {
-    /// `None` where the peer has its share of connections already.
-    fn new(
-        permit: Option<OwnedSemaphorePermit>,
-        accepted: &Accepted,
-        peers: &Peers,
-        connections: &Arc<AtomicUsize>,
-    ) -> Option<Self> {
-        let peer = match accepted {
-            Accepted::Plain(_, peer) => *peer,
-            Accepted::Secure(_, peer) => Some(*peer),
-        };
-        if peer.is_some_and(|peer| !peers.admit(peer)) {
-            return None;
-        }
-        connections.fetch_add(1, Ordering::Relaxed);
-        Some(Self {
-            _permit: permit,
-            peers: peers.clone(),
-            peer,
-            connections: Arc::clone(connections),
-        })
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        if let Some(peer) = self.peer {
-            self.peers.leave(peer);
-        }
-        self.connections.fetch_sub(1, Ordering::Relaxed);
-    }
 }

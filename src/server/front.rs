@@ -11,8 +11,13 @@
 //! - `*` names no resource that could be forwarded; nor does authority-form.
 //! - `Connection` may not name a field the answer depends on (RFC 9110 §7.6.1): a proxy that
 //!   obeys would drop the token and ask as someone else.
+//!
+//! What passes has its secrets marked, so that no `Debug` shows them, and the crumbs of an
+//! HTTP/2 cookie joined (RFC 9113 §8.2.3).
 
-use http::header::{CONNECTION, HOST, HeaderMap, HeaderValue, UPGRADE};
+use http::header::{
+    AUTHORIZATION, CONNECTION, COOKIE, Entry, HOST, HeaderMap, HeaderName, HeaderValue, UPGRADE,
+};
 use http::{Method, Request, Version};
 use hyper::upgrade::OnUpgrade;
 
@@ -52,7 +57,40 @@ pub(super) fn check<B>(request: &mut Request<B>) -> Result<(), Problem> {
     if request.headers_mut().remove(UPGRADE).is_some() {
         request.extensions_mut().remove::<OnUpgrade>();
     }
+    if request.version() == Version::HTTP_2 {
+        join_crumbs(request.headers_mut());
+    }
+    hide(request.headers_mut(), AUTHORIZATION);
+    hide(request.headers_mut(), COOKIE);
     Ok(())
+}
+
+/// Makes one `Cookie` of several; the order is kept.
+fn join_crumbs(fields: &mut HeaderMap) {
+    let mut crumbs = fields.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
+    if let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) {
+        let mut joined = first.to_vec();
+        for crumb in std::iter::once(second).chain(crumbs) {
+            joined.extend_from_slice(b"; ");
+            joined.extend_from_slice(crumb);
+        }
+        if let Ok(cookie) = HeaderValue::from_bytes(&joined) {
+            fields.insert(COOKIE, cookie);
+        }
+    }
+}
+
+/// Marks every value of a field as a secret.
+fn hide(fields: &mut HeaderMap, name: HeaderName) {
+    if let Some(value) = fields.get_mut(&name) {
+        value.set_sensitive(true);
+    }
+    // `entry` may grow the map, so it is only for the rare field that is there twice.
+    if fields.get_all(&name).iter().nth(1).is_some()
+        && let Entry::Occupied(mut entry) = fields.entry(name)
+    {
+        entry.iter_mut().for_each(|value| value.set_sensitive(true));
+    }
 }
 
 fn check_size<B>(request: &Request<B>) -> Result<(), Problem> {
@@ -215,5 +253,33 @@ mod tests {
             fields.append(CONNECTION, HeaderValue::from_static(good));
             assert_eq!(check_connection(&fields), Ok(()), "{good}");
         }
+    }
+
+    #[test]
+    fn crumbs_of_a_cookie_are_joined_over_http_2_only() {
+        for (version, cookies) in [(Version::HTTP_2, 1), (Version::HTTP_11, 3)] {
+            let mut request = Request::get("http://h/").version(version).header(HOST, "h");
+            for crumb in ["a=1", "b=2", "c=3"] {
+                request = request.header(COOKIE, crumb);
+            }
+            let mut request = request.body(()).unwrap();
+            assert_eq!(check(&mut request), Ok(()));
+            let fields = request.headers();
+            assert_eq!(fields.get_all(COOKIE).iter().count(), cookies);
+            assert_eq!(fields[COOKIE] == "a=1; b=2; c=3", cookies == 1);
+        }
+    }
+
+    #[test]
+    fn secrets_do_not_show_when_a_request_is_printed() {
+        let mut request = Request::get("/")
+            .header(HOST, "h")
+            .header(AUTHORIZATION, "Bearer hidden")
+            .header(COOKIE, "hidden=1")
+            .header(COOKIE, "hidden=2")
+            .body(())
+            .unwrap();
+        assert_eq!(check(&mut request), Ok(()));
+        assert!(!format!("{request:?}").contains("hidden"));
     }
 }

@@ -19,10 +19,13 @@ mod connection;
 mod front;
 mod guard;
 mod listener;
+mod place;
 mod scan;
+mod tls;
+mod watch;
+
 #[cfg(test)]
 mod tests;
-mod tls;
 
 use std::fmt;
 use std::future::Future;

@@ -30,7 +30,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 async fn flood(server: &Running, rounds: u32, round: impl Fn(u32) -> Vec<u8>) -> bool {
     let (mut reading, mut writing) = server.connect().await.into_split();
     let ended = tokio::spawn(async move {
-        let mut waste = [0; 65536];
+        let mut waste = vec![0; 65536];
         while reading.read(&mut waste).await.is_ok_and(|read| read > 0) {}
     });
     let opening = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();

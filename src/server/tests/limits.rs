@@ -27,7 +27,7 @@ async fn a_head_that_drips_is_closed_in_time() {
         let mut tick = tokio::time::interval(SOON / 4);
         for byte in b"GET / HTTP/1.1\r\nHost: h\r\nX: "
             .iter()
-            .chain(&[b'x'; 100_000])
+            .chain(&[b'x'; 1_000])
         {
             tick.tick().await;
             if writing.write_all(&[*byte]).await.is_err() {
@@ -205,6 +205,19 @@ async fn draining_answers_a_request_that_was_half_here() {
     half.write_all(b": h\r\n\r\n").await.unwrap();
     assert!(rest(&mut half).await.contains("<GET /a>"));
     assert!(within(stopping).await.unwrap().is_complete());
+}
+
+#[tokio::test]
+async fn draining_answers_a_caller_that_was_still_in_the_backlog() {
+    use std::io::Write as _;
+    let server = start(&config());
+    // No await between here and the stop: the listener has not had its turn yet.
+    let mut early = std::net::TcpStream::connect(server.tcp()).unwrap();
+    early.write_all(GET).unwrap();
+    early.set_nonblocking(true).unwrap();
+    assert!(server.stop().await.is_complete());
+    let reply = rest(&mut TcpStream::from_std(early).unwrap()).await;
+    assert!(reply.contains("<GET /a>"), "{reply}");
 }
 
 #[tokio::test]

@@ -1,9 +1,8 @@
 //! The listeners as a caller sees them: raw bytes through real sockets.
 
-#![expect(clippy::unwrap_used, reason = "the tests' own tools may fail loudly")]
-
 mod floods;
 mod framing;
+mod guarding;
 mod limits;
 mod protocols;
 mod secure;

@@ -61,7 +61,9 @@ async fn pipelined_requests_are_answered_in_order() {
         } else {
             format!("<GET /{n}>")
         };
-        at += reply[at..]
+        at += reply
+            .get(at..)
+            .unwrap()
             .find(&answer)
             .unwrap_or_else(|| panic!("{answer} out of order"));
     }
