@@ -10,9 +10,9 @@ mod wanted;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Request, Response};
-use http_body::Body as _;
 use hyper::body::Incoming;
 
 pub use config::Config;
@@ -23,12 +23,24 @@ use crate::cache::{Cache, Held, Lookup};
 use crate::clock::{Clock, Time};
 use crate::identity::{Caller, Identity, Subject};
 use crate::ops::Ops;
+use crate::render::body::BodyError;
 use crate::render::{
     Answer, Asked, Body, CacheStatus, Detail, Forward, Outcome, Problem, RequestIds,
 };
 use crate::route::{self, PhotoRequest, PhotoWrite, Recognition};
 use crate::server::Service;
 use crate::upstream::{self, Upstream};
+
+/// A request body that can be handed on to Graph.
+pub trait Payload:
+    http_body::Body<Data = Bytes, Error: Into<BodyError>> + Send + Sync + 'static
+{
+}
+
+impl<B> Payload for B where
+    B: http_body::Body<Data = Bytes, Error: Into<BodyError>> + Send + Sync + 'static
+{
+}
 
 /// Everything a request meets. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -78,7 +90,7 @@ impl Proxy {
     ///
     /// Dropping the future leaves: a question to Graph that others may wait for goes on, an
     /// exchange that is only this caller's ends.
-    pub async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    pub async fn answer<B: Payload>(&self, request: Request<B>) -> Response<Body> {
         let has_body = !request.body().is_end_stream();
         let now = self.0.clock.now();
         match route::recognise(request.method(), request.uri(), request.headers(), has_body) {
@@ -89,9 +101,9 @@ impl Proxy {
     }
 
     /// A photo: from memory where Graph has let this caller have it, else from Graph.
-    async fn read(
+    async fn read<B: Payload>(
         &self,
-        request: Request<Incoming>,
+        request: Request<B>,
         photo: PhotoRequest,
         now: Time,
     ) -> Response<Body> {
@@ -138,9 +150,9 @@ impl Proxy {
 
     /// A change: Graph's to make. With its success everything held of that owner is in doubt
     /// before the caller sees the answer; without an answer too, since it may have been made.
-    async fn write(
+    async fn write<B: Payload>(
         &self,
-        request: Request<Incoming>,
+        request: Request<B>,
         write: &PhotoWrite,
         now: Time,
     ) -> Response<Body> {
@@ -167,7 +179,7 @@ impl Proxy {
     }
 
     /// Everything else.
-    async fn pass_through(&self, request: Request<Incoming>, now: Time) -> Response<Body> {
+    async fn pass_through<B: Payload>(&self, request: Request<B>, now: Time) -> Response<Body> {
         let rooms = &self.0;
         let headers = request.headers().clone();
         match rooms.upstream.forward(request).await {
@@ -181,9 +193,9 @@ impl Proxy {
     }
 
     /// A photo request that what is held has no part in.
-    async fn relay(
+    async fn relay<B: Payload>(
         &self,
-        request: Request<Incoming>,
+        request: Request<B>,
         photo: PhotoRequest,
         status: CacheStatus,
         now: Time,
@@ -266,7 +278,7 @@ impl Rooms {
 
     /// Renews a proof that nears its end behind a caller's answer, so that steady callers never
     /// wait for it.
-    fn renew_ahead(self: &Arc<Self>, facts: &Facts, request: &Request<Incoming>, now: Time) {
+    fn renew_ahead<B>(self: &Arc<Self>, facts: &Facts, request: &Request<B>, now: Time) {
         if facts
             .caller
             .proof
@@ -352,7 +364,7 @@ fn problem(error: &upstream::Error) -> Problem {
 }
 
 /// The raw path and query of a request.
-fn target(request: &Request<Incoming>) -> PathAndQuery {
+fn target<B>(request: &Request<B>) -> PathAndQuery {
     request
         .uri()
         .path_and_query()

@@ -1,7 +1,6 @@
 //! The facts of one photo request, gathered once from the rooms' answers.
 
 use http::{HeaderValue, Request, header};
-use hyper::body::Incoming;
 
 use super::{Rooms, target};
 use crate::cache::{CurrentKey, Key, Place};
@@ -81,7 +80,7 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    pub(super) fn of(rooms: &Rooms, facts: Facts, request: &Request<Incoming>) -> Self {
+    pub(super) fn of<B>(rooms: &Rooms, facts: Facts, request: &Request<B>) -> Self {
         let Facts {
             photo,
             caller,
