@@ -10,6 +10,7 @@ use std::time::Duration;
 use aws_lc_rs::rand;
 
 use crate::cache::{Authority, Cache};
+use crate::canary::{self, Alarm, Fake, Trust};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::identity::Identity;
@@ -42,6 +43,7 @@ pub struct App {
     proxy: Proxy,
     listeners: Listeners,
     addresses: Vec<(&'static str, String)>,
+    config: Config,
 }
 
 impl App {
@@ -69,29 +71,23 @@ impl App {
                 _ => ("listen", address.to_string()),
             })
             .collect();
-        let authority = Authority::of(&config.upstream.base.to_string());
-        let gate = Gate::new(config.upstream.concurrency, config.upstream.queue);
-        let mut process = [0; 8];
-        rand::fill(&mut process).map_err(|_| Error::Randomness)?;
-        let proxy = Proxy::new(Rooms {
-            clock,
-            identity: Identity::new(&config.identity),
-            cache: Cache::new(config.cache),
-            upstream: Upstream::new(&config.upstream)?,
-            questions: Questions::new(authority, gate, config.proxy.waiting_callers),
-            ops: Ops::default(),
-            ids: RequestIds::new(u64::from_be_bytes(process)),
-        });
+        let proxy = Proxy::new(rooms(&config, clock)?);
         Ok(Self {
             proxy,
             listeners,
             addresses,
+            config,
         })
     }
 
     /// What is bound: the setting's name and the address as it is printed.
     pub fn addresses(&self) -> &[(&'static str, String)] {
         &self.addresses
+    }
+
+    /// What answers behind the listeners.
+    pub fn proxy(&self) -> &Proxy {
+        &self.proxy
     }
 
     /// The rooms behind the listeners.
@@ -105,9 +101,14 @@ impl App {
     ///
     /// When a listener fails for good.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
-        let maintenance = tokio::spawn(maintain(Arc::clone(self.proxy.rooms())));
+        let rooms = Arc::clone(self.proxy.rooms());
+        // Before the first request: a proxy that mixes callers up must not serve from memory.
+        check(&rooms, &self.config).await;
+        let maintenance = tokio::spawn(maintain(Arc::clone(&rooms)));
+        let canary = tokio::spawn(keep_checking(rooms, self.config));
         let drained = server::serve(self.listeners, self.proxy, shutdown).await;
         maintenance.abort();
+        canary.abort();
         if !drained.is_complete() {
             tracing::warn!(
                 cut = drained.cut,
@@ -124,5 +125,57 @@ async fn maintain(rooms: Arc<Rooms>) {
     loop {
         timer.tick().await;
         rooms.maintain();
+    }
+}
+
+/// The rooms of these settings.
+fn rooms(config: &Config, clock: Clock) -> Result<Rooms, Error> {
+    let authority = Authority::of(&config.upstream.base.to_string());
+    let gate = Gate::new(config.upstream.concurrency, config.upstream.queue);
+    let mut process = [0; 8];
+    rand::fill(&mut process).map_err(|_| Error::Randomness)?;
+    Ok(Rooms {
+        clock,
+        identity: Identity::new(&config.identity),
+        cache: Cache::new(config.cache.clone()),
+        upstream: Upstream::new(&config.upstream)?,
+        questions: Questions::new(authority, gate, config.proxy.waiting_callers),
+        trust: Trust::default(),
+        ops: Ops::default(),
+        ids: RequestIds::new(u64::from_be_bytes(process)),
+    })
+}
+
+/// Lets the canary try rooms made as the serving ones were, and turns the cache off when it
+/// raises an alarm.
+async fn check(serving: &Rooms, config: &Config) {
+    match try_rooms(config).await {
+        Ok(()) => {}
+        Err(alarm @ Alarm::CrossHit { .. }) => {
+            serving.ops.cross_identity_hit();
+            serving.trust.lose();
+            serving.cache.clear();
+            tracing::error!(%alarm, "the canary saw a cross hit: nothing is served from memory any more");
+        }
+        Err(alarm @ Alarm::NotMade(_)) => tracing::warn!(%alarm, "the canary did not sing"),
+    }
+}
+
+async fn try_rooms(config: &Config) -> Result<(), Alarm> {
+    let fake = Fake::start().await?;
+    let mut config = config.clone();
+    config.upstream.base = fake.base();
+    config.upstream.proxy = None;
+    config.upstream.ca_file = None;
+    let rooms = rooms(&config, Clock::system()).map_err(|_| Alarm::NotMade("no rooms"))?;
+    canary::check(&Proxy::new(rooms)).await
+}
+
+async fn keep_checking(serving: Arc<Rooms>, config: Config) {
+    let mut timer = tokio::time::interval(canary::INTERVAL);
+    timer.tick().await; // The first is over at once, and made already.
+    loop {
+        timer.tick().await;
+        check(&serving, &config).await;
     }
 }

@@ -29,6 +29,9 @@ pub mod upstream;
 // 5. The reply.
 pub mod render;
 
+// A standing check that no caller is given another's photo.
+pub mod canary;
+
 // What the operator sees.
 pub mod ops;
 

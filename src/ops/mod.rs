@@ -19,6 +19,7 @@ pub struct Ops {
     hits: AtomicU64,
     asked: AtomicU64,
     passed: AtomicU64,
+    cross_identity_hits: AtomicU64,
 }
 
 impl Ops {
@@ -35,6 +36,11 @@ impl Ops {
     pub fn asked(&self, status: StatusCode, conditional: bool) {
         self.asked.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(status = status.as_u16(), conditional, "asked graph");
+    }
+
+    /// The canary has seen one caller's photo given to another.
+    pub fn cross_identity_hit(&self) {
+        self.cross_identity_hits.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A request has passed through.
