@@ -6,7 +6,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 use super::answer::Answer;
 use super::dice::Dice;
 use super::errors;
-use super::faces;
+use super::faces::{self, Motif};
 use super::permissions::{self, Exceptions, Kind};
 use super::pictures::Picture;
 use super::service::{Ask, Core};
@@ -205,7 +205,11 @@ fn media(
         return missing(settings, size, true);
     };
     let current = tag(settings, found, picture, side);
-    let bytes = faces::jpeg(&found.id, picture.upload, side);
+    let motif = match found.kind {
+        Kind::Group | Kind::Team | Kind::Template => Motif::Emblem,
+        _ => Motif::Face,
+    };
+    let bytes = faces::picture(motif, &found.id, picture.upload, side);
     let matches = names(ask.headers, &current);
     let whole = |tag: &str| {
         Answer {

@@ -1,6 +1,10 @@
 //! The faces of the simulated tenant, as real JPEGs that carry whose and which they are.
 
+mod canvas;
 mod draw;
+mod emblem;
+mod hair;
+mod looks;
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -32,16 +36,30 @@ struct Drawn {
     faces: HashMap<(String, u64, u32), Bytes>,
 }
 
-/// A face depends on nothing but owner, upload and side, so each is drawn once a process.
+/// A picture depends on nothing but its owner, upload and side, so each is drawn once a process.
 static DRAWN: LazyLock<Mutex<Drawn>> = LazyLock::new(Mutex::default);
 
-/// The photo of that owner's upload at that side, as a JPEG.
+/// What a picture shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Motif {
+    /// A person.
+    Face,
+    /// The sign of a group or team.
+    Emblem,
+}
+
+/// A person's photo of that upload at that side, as a JPEG.
 pub fn jpeg(owner: &str, upload: u64, side: u32) -> Bytes {
+    picture(Motif::Face, owner, upload, side)
+}
+
+/// The photo of that owner's upload at that side, as a JPEG.
+pub fn picture(motif: Motif, owner: &str, upload: u64, side: u32) -> Bytes {
     let key = (owner.to_owned(), upload, side);
     if let Some(face) = drawn().faces.get(&key) {
         return face.clone();
     }
-    let face = Bytes::from(encode(owner, upload, side));
+    let face = Bytes::from(encode(motif, owner, upload, side));
     let mut drawn = drawn();
     if drawn.bytes > KEPT {
         *drawn = Drawn::default();
@@ -55,8 +73,11 @@ fn drawn() -> std::sync::MutexGuard<'static, Drawn> {
     DRAWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn encode(owner: &str, upload: u64, side: u32) -> Vec<u8> {
-    let rgba = draw::face(owner, upload, side);
+fn encode(motif: Motif, owner: &str, upload: u64, side: u32) -> Vec<u8> {
+    let rgba = match motif {
+        Motif::Face => draw::face(owner, upload, side),
+        Motif::Emblem => emblem::emblem(owner, upload, side),
+    };
     let mut bytes = Vec::with_capacity(32 << 10);
     let mut mark = SIGN.to_vec();
     mark.extend_from_slice(format!("{owner}\0{upload}\0{side}").as_bytes());
@@ -152,4 +173,33 @@ mod tests {
             assert_eq!(dimensions(bytes), None);
         }
     }
+}
+
+/// Draws a sheet of faces to look at: `cargo test sheet -- --ignored`.
+#[cfg(test)]
+#[test]
+#[ignore = "writes a file to look at"]
+fn sheet() {
+    let (columns, rows, side) = (12_u32, 8_u32, 120_u32);
+    let mut all = tiny_skia::Pixmap::new(columns * side, rows * side).unwrap();
+    for number in 0..columns * rows {
+        let (column, row) = (number % columns, number / columns);
+        let pixels = match number {
+            0..80 => draw::face(&format!("person {number}"), 1, side),
+            80..88 => draw::face("person 7", u64::from(number), side),
+            _ => emblem::emblem(&format!("group {number}"), 1, side),
+        };
+        let size = tiny_skia::IntSize::from_wh(side, side).unwrap();
+        let one = tiny_skia::Pixmap::from_vec(pixels, size).unwrap();
+        all.draw_pixmap(
+            i32::try_from(column * side).unwrap(),
+            i32::try_from(row * side).unwrap(),
+            one.as_ref(),
+            &tiny_skia::PixmapPaint::default(),
+            tiny_skia::Transform::identity(),
+            None,
+        );
+    }
+    let path = std::env::temp_dir().join("faces.rgba");
+    std::fs::write(path, all.data()).unwrap();
 }
