@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, Content};
 use super::head;
-use super::photos::Level;
+use super::metadata::Level;
 use super::record::Seen;
 use super::service::{Ask, Core};
 use super::target::{self, Target};
@@ -57,16 +57,17 @@ pub(super) fn answer(core: &Core, ask: &Ask<'_>, caller: &Caller) -> Answer {
                 let status = statuses.get(&other.to_ascii_lowercase());
                 !status.is_some_and(|status| (200..300).contains(status))
             });
-        let part = match unmet {
-            true => Answer::error(
+        let part = if unmet {
+            Answer::error(
                 StatusCode::FAILED_DEPENDENCY,
                 "FailedDependency",
                 "A request this one depends on failed.",
-            ),
-            false => part(core, ask, caller, request),
+            )
+        } else {
+            part(core, ask, caller, request)
         };
         statuses.insert(id.to_ascii_lowercase(), part.status.as_u16());
-        responses.push(response(core, ask, id, part));
+        responses.push(response(core, ask, id, &part));
     }
     Answer::json(json!({"responses": responses}).to_string())
 }
@@ -153,7 +154,7 @@ fn body(request: &Value) -> Bytes {
 }
 
 /// One answer in the batch's shape; names of fields keep the case that clients look for.
-fn response(core: &Core, ask: &Ask<'_>, id: &str, part: Answer) -> Value {
+fn response(core: &Core, ask: &Ask<'_>, id: &str, part: &Answer) -> Value {
     let mut headers = Map::new();
     for (name, shown) in [
         (header::CACHE_CONTROL, "Cache-Control"),

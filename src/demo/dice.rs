@@ -71,7 +71,11 @@ impl Dice {
     pub(super) fn hex(&mut self, digits: usize) -> String {
         let mut text = String::with_capacity(digits.next_multiple_of(16));
         while text.len() < digits {
-            text.push_str(&format!("{:016x}", self.next()));
+            let number = self.next();
+            text.extend((0..16).rev().filter_map(|digit| {
+                let digit = u32::try_from((number >> (digit * 4)) & 0xf).ok()?;
+                char::from_digit(digit, 16)
+            }));
         }
         text.truncate(digits);
         text

@@ -44,6 +44,14 @@ pub(super) fn no_such_owner(id: &str) -> Answer {
     )
 }
 
+pub(super) fn invalid_user(key: &str) -> Answer {
+    error(
+        StatusCode::NOT_FOUND,
+        "ErrorInvalidUser",
+        &format!("The requested user '{key}' is invalid."),
+    )
+}
+
 pub(super) fn denied() -> Answer {
     error(
         StatusCode::FORBIDDEN,

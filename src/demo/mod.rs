@@ -17,6 +17,8 @@ mod faults;
 mod graph;
 mod gzip;
 mod head;
+mod metadata;
+mod owners;
 mod permissions;
 mod photos;
 mod pictures;

@@ -31,8 +31,8 @@ impl Pictures {
     pub(super) fn get(&self, owner: &str, first: Option<u32>, now: Time) -> Option<Picture> {
         let shelves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match shelves.get(owner) {
-            Some(shelf) if now < shelf.shows_from => shelf.before,
-            Some(shelf) => shelf.now,
+            Some(held) if now < held.shows_from => held.before,
+            Some(held) => held.now,
             None => first.map(begin),
         }
     }
@@ -50,9 +50,9 @@ impl Pictures {
         let mut shelves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let uploads = shelves
             .get(owner)
-            .map_or(u64::from(first.is_some()), |shelf| shelf.uploads)
+            .map_or(u64::from(first.is_some()), |held| held.uploads)
             + u64::from(side.is_some());
-        let shelf = Shelf {
+        let held = Shelf {
             now: side.map(|side| Picture {
                 upload: uploads,
                 side,
@@ -61,7 +61,7 @@ impl Pictures {
             shows_from,
             uploads,
         };
-        shelves.insert(owner.to_owned(), shelf);
+        shelves.insert(owner.to_owned(), held);
         uploads
     }
 }

@@ -14,7 +14,7 @@ use super::answer::{Answer, End, Guard, Reply};
 use super::dice::Dice;
 use super::directory::Events;
 use super::faults::Script;
-use super::photos::Level;
+use super::metadata::Level;
 use super::pictures::Pictures;
 use super::record::{Record, Seen};
 use super::settings::{Framing, Settings};

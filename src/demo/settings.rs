@@ -8,6 +8,10 @@ use crate::clock::Clock;
 
 /// How a simulated Graph behaves.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one switch of its own; any mixture of them is meant"
+)]
 pub struct Settings {
     /// Where to listen; port 0 takes any free port.
     pub listen: SocketAddr,
@@ -101,7 +105,7 @@ impl Settings {
             people: 240,
             gzip: true,
             concurrency: Some(4),
-            quota: Some((10_000, Duration::from_mins(10))),
+            quota: Some((10_000, Duration::from_secs(600))),
             latency: (Duration::from_millis(120), Duration::from_millis(500)),
             ..Self::default()
         }

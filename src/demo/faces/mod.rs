@@ -1,6 +1,7 @@
 //! The faces of the simulated tenant, as real JPEGs that carry whose and which they are.
 
 mod canvas;
+mod clothes;
 mod draw;
 mod emblem;
 mod hair;
@@ -82,10 +83,10 @@ fn encode(motif: Motif, owner: &str, upload: u64, side: u32) -> Vec<u8> {
     let mut mark = SIGN.to_vec();
     mark.extend_from_slice(format!("{owner}\0{upload}\0{side}").as_bytes());
     let side = u16::try_from(side).unwrap_or(u16::MAX);
-    let mut encoder = Encoder::new(&mut bytes, 86);
+    let mut jpeg = Encoder::new(&mut bytes, 86);
     // Neither step can fail: the segment is short, and the buffer has side × side pixels.
-    let marked = encoder.add_app_segment(SEGMENT, mark);
-    let encoded = encoder.encode(&rgba, side, side, ColorType::Rgba);
+    let marked = jpeg.add_app_segment(SEGMENT, mark);
+    let encoded = jpeg.encode(&rgba, side, side, ColorType::Rgba);
     debug_assert!(marked.is_ok() && encoded.is_ok(), "a face was not encoded");
     bytes
 }
@@ -189,8 +190,8 @@ fn sheet() {
             80..88 => draw::face("person 7", u64::from(number), side),
             _ => emblem::emblem(&format!("group {number}"), 1, side),
         };
-        let size = tiny_skia::IntSize::from_wh(side, side).unwrap();
-        let one = tiny_skia::Pixmap::from_vec(pixels, size).unwrap();
+        let square = tiny_skia::IntSize::from_wh(side, side).unwrap();
+        let one = tiny_skia::Pixmap::from_vec(pixels, square).unwrap();
         all.draw_pixmap(
             i32::try_from(column * side).unwrap(),
             i32::try_from(row * side).unwrap(),
