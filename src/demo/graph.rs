@@ -71,6 +71,11 @@ impl Graph {
         })
     }
 
+    /// What the page of faces shares with it.
+    pub(super) fn core(&self) -> Arc<Core> {
+        Arc::clone(&self.core)
+    }
+
     /// Where it listens.
     pub const fn address(&self) -> SocketAddr {
         self.address

@@ -212,8 +212,10 @@ pub(super) async fn serve(
         Some(fault) if head::replaces(fault) => head::instead_of(fault, &settings, now),
         _ => core.answer(&ask, target, &caller, at_once),
     };
-    core.script.wait(&path).await;
-    dawdle(&core, &settings).await;
+    if parts.method != Method::OPTIONS {
+        core.script.wait(&path).await;
+        dawdle(&core, &settings).await;
+    }
     head::finish(&core, &ask, &mut answer);
     let status = answer.status;
     core.record
