@@ -150,12 +150,12 @@ impl Graph {
         self.core.record.seen()
     }
 
-    /// How many requests, preflights left out.
+    /// How many requests, preflights left out; a batch is one.
     pub fn count(&self) -> u64 {
         self.core.record.calls.load(Ordering::Relaxed)
     }
 
-    /// How many of them were about photos.
+    /// How many requests were about photos, parts of batches among them.
     pub fn photo_calls(&self) -> u64 {
         self.core.record.photo_calls.load(Ordering::Relaxed)
     }

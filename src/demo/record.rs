@@ -66,7 +66,8 @@ impl Record {
         let number = self.next.fetch_add(1, Ordering::Relaxed) + 1;
         seen.number = number;
         if seen.method != Method::OPTIONS {
-            self.calls.fetch_add(1, Ordering::Relaxed);
+            self.calls
+                .fetch_add(u64::from(!seen.batched), Ordering::Relaxed);
             self.photo_calls
                 .fetch_add(u64::from(seen.photo), Ordering::Relaxed);
         }

@@ -1,5 +1,8 @@
 //! The simulator as its callers meet it, through the socket.
 
+mod behaviour;
+mod trouble;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -35,8 +38,9 @@ fn client() -> Client<HttpConnector, Full<Bytes>> {
     Client::builder(TokioExecutor::new()).build_http()
 }
 
-async fn send(graph: &Graph, request: http::request::Builder, body: Bytes) -> Option<Got> {
-    let _ = graph;
+/// Sends a request; none when there was no whole answer.
+async fn send(request: http::request::Builder, body: impl Into<Bytes>) -> Option<Got> {
+    let body = body.into();
     let answer = client()
         .request(request.body(Full::new(body)).unwrap())
         .await;
@@ -56,7 +60,7 @@ fn ask(graph: &Graph, method: Method, path: &str, token: &str) -> http::request:
 }
 
 async fn get(graph: &Graph, path: &str, token: &str) -> Got {
-    send(graph, ask(graph, Method::GET, path, token), Bytes::new())
+    send(ask(graph, Method::GET, path, token), Bytes::new())
         .await
         .expect("an answer")
 }
