@@ -160,7 +160,7 @@ impl Graph {
         self.core.record.photo_calls.load(Ordering::Relaxed)
     }
 
-    /// How many photos were sent whole.
+    /// How many times a photo's bytes were the answer, even if they were then spoilt.
     pub fn downloads(&self) -> u64 {
         self.core.record.downloads.load(Ordering::Relaxed)
     }

@@ -145,6 +145,11 @@ pub(super) const fn replaces(fault: &Fault) -> bool {
     )
 }
 
+/// Whether no head of an answer is ever sent.
+pub(super) const fn silences(fault: &Fault) -> bool {
+    matches!(fault, Fault::StallHead | Fault::Close | Fault::Garbage)
+}
+
 /// The answer that a fault puts in the place of the right one.
 pub(super) fn instead_of(fault: &Fault, settings: &Settings, now: Time) -> Answer {
     let by_number = |status: u16| {

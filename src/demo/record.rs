@@ -26,7 +26,7 @@ pub struct Seen {
     pub photo: bool,
     /// Whether it is a part of a batch.
     pub batched: bool,
-    /// The status of the answer, once its head is ready.
+    /// The status of the answer, once its head is ready; none if none was ever sent.
     pub status: Option<u16>,
 }
 

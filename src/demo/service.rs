@@ -218,8 +218,10 @@ pub(super) async fn serve(
     }
     head::finish(&core, &ask, &mut answer);
     let status = answer.status;
-    core.record
-        .update(number, |seen| seen.status = Some(status.as_u16()));
+    if !fault.as_ref().is_some_and(head::silences) {
+        core.record
+            .update(number, |seen| seen.status = Some(status.as_u16()));
+    }
     if answer.media && status == StatusCode::OK {
         core.record.downloads.fetch_add(1, Ordering::Relaxed);
     }

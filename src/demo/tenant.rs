@@ -4,6 +4,7 @@
 //! seed page's examples, so that its answers can be compared letter by letter.
 
 use super::dice::Dice;
+use super::faces;
 
 /// The tenant id of the seed page's examples.
 const EXAMPLE_TENANT: &str = "1717622f-1d94-c0d4-9d74-f907ad6677b4";
@@ -14,11 +15,13 @@ const EXAMPLE_TEAM: &str = "172b0cce-e65d-44ce-9a49-91d9f2e8491e";
 /// The mail domain of the tenant; reserved, so it is nobody's.
 const DOMAIN: &str = "lanternfield.example";
 
-const GIVEN: [&str; 40] = [
-    "Ada", "Amir", "Anouk", "Bela", "Bram", "Cleo", "Dario", "Dunya", "Edda", "Elif", "Emeka",
-    "Farid", "Fenna", "Greta", "Hana", "Idris", "Ines", "Ivo", "Jaro", "Joon", "Kaja", "Kenji",
-    "Leila", "Lior", "Mako", "Malin", "Mina", "Nadir", "Nia", "Odile", "Oskar", "Priya", "Ravi",
-    "Runa", "Sanna", "Selim", "Tavi", "Uma", "Yara", "Zeno",
+const SHORT_HAIRED: [&str; 20] = [
+    "Amir", "Anton", "Bela", "Bram", "Dario", "Emeka", "Farid", "Idris", "Ivo", "Jaro", "Joon",
+    "Kenji", "Lior", "Mako", "Nadir", "Oskar", "Ravi", "Selim", "Tavi", "Zeno",
+];
+const LONG_HAIRED: [&str; 20] = [
+    "Ada", "Anouk", "Cleo", "Edda", "Elif", "Fenna", "Greta", "Hana", "Ines", "Kaja", "Leila",
+    "Malin", "Mina", "Nia", "Odile", "Priya", "Runa", "Sanna", "Uma", "Yara",
 ];
 const FAMILY: [&str; 36] = [
     "Amberlind",
@@ -246,20 +249,21 @@ impl Tenant {
 }
 
 fn member(dice: &mut Dice, number: usize) -> Person {
-    let given = GIVEN.get(number % GIVEN.len()).copied().unwrap_or("Ada");
     // A stride that shares no factor with the list gives every pair once before any twice.
     let family = FAMILY
         .get((number * 7 + number / 36) % FAMILY.len())
         .copied()
         .unwrap_or("Amberlind");
     let size = dice.pick(&[648, 648, 648, 648, 504, 432, 360, 240, 240, 96], 648);
-    let id = dice.guid();
+    let id = match (dice.guid(), number) {
+        (_, 0) => EXAMPLE_USER.to_owned(),
+        (id, _) => id,
+    };
     let job = dice.pick(&JOBS, "Engineer").to_owned();
+    let names = given_names(&id);
+    let given = names.get(number % names.len()).copied().unwrap_or("Ada");
     Person {
-        id: match number {
-            0 => EXAMPLE_USER.to_owned(),
-            _ => id,
-        },
+        id,
         upn: format!(
             "{}.{}{}@{DOMAIN}",
             given.to_lowercase(),
@@ -281,11 +285,21 @@ fn member(dice: &mut Dice, number: usize) -> Person {
     }
 }
 
+/// Names that go with the face that this id has.
+fn given_names(id: &str) -> &'static [&'static str; 20] {
+    if faces::short_haired(id) {
+        &SHORT_HAIRED
+    } else {
+        &LONG_HAIRED
+    }
+}
+
 fn guest(dice: &mut Dice, number: usize) -> Person {
-    let given = dice.pick(&GIVEN, "Ada");
+    let id = dice.guid();
+    let given = dice.pick(given_names(&id), "Ada");
     let family = dice.pick(&FAMILY, "Amberlind");
     Person {
-        id: dice.guid(),
+        id,
         upn: format!(
             "{}.{}{number}_partner.example#EXT#@{DOMAIN}",
             given.to_lowercase(),
@@ -299,9 +313,10 @@ fn guest(dice: &mut Dice, number: usize) -> Person {
 }
 
 fn personal(dice: &mut Dice, number: usize) -> Person {
-    let given = dice.pick(&GIVEN, "Ada");
+    let id = dice.guid();
+    let given = dice.pick(given_names(&id), "Ada");
     Person {
-        id: dice.guid(),
+        id,
         upn: format!("{}.{number}@personal.example", given.to_lowercase()),
         name: given.to_owned(),
         job: String::new(),
@@ -334,16 +349,14 @@ fn group(dice: &mut Dice, number: usize) -> Group {
 fn contact(dice: &mut Dice, mailbox: String, number: u32) -> Contact {
     let folder = format!("AAMkAGFolder{}AAA=", dice.hex(6));
     let parent = format!("AAMkAGParent{}AAA=", dice.hex(6));
+    let id = format!("AAMkAGContact{}AAA=", dice.hex(8));
+    let given = dice.pick(given_names(&id), "Ada");
     Contact {
-        id: format!("AAMkAGContact{}AAA=", dice.hex(8)),
+        id,
         mailbox,
         folder,
         parent_folder: (number == 2).then_some(parent),
-        name: format!(
-            "{} {}",
-            dice.pick(&GIVEN, "Ada"),
-            dice.pick(&FAMILY, "Amberlind")
-        ),
+        name: format!("{} {}", given, dice.pick(&FAMILY, "Amberlind")),
         photo: (number != 1).then_some(240),
     }
 }

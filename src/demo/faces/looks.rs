@@ -193,7 +193,7 @@ impl Looks {
         let mut who = Dice::of(owner, 0);
         let mut day = Dice::of(owner, upload);
         let tone = who.below(10);
-        let short = who.chance(50);
+        let short = who.chance(50); // Asked for by `short_haired` too: second, after the tone.
         let older = who.chance(18);
         let hair = match who.below(100) {
             0..20 => who.pick(&EITHER, Hair::Afro),
@@ -267,6 +267,13 @@ impl Looks {
             tilt: day.between(-4.0, 4.0),
             glow: (day.between(22.0, 78.0), day.between(18.0, 46.0)),
         }
+    }
+
+    /// Whether that owner is one of those who may have a beard, in every upload.
+    pub(super) fn short_haired(owner: &str) -> bool {
+        let mut who = Dice::of(owner, 0);
+        let _tone = who.below(10);
+        who.chance(50)
     }
 
     /// The colour of shaded skin.

@@ -49,6 +49,11 @@ pub enum Motif {
     Emblem,
 }
 
+/// Which of two lists a person's name is taken from, so that it goes with the face.
+pub(super) fn short_haired(owner: &str) -> bool {
+    looks::Looks::short_haired(owner)
+}
+
 /// A person's photo of that upload at that side, as a JPEG.
 pub fn jpeg(owner: &str, upload: u64, side: u32) -> Bytes {
     picture(Motif::Face, owner, upload, side)
