@@ -7,6 +7,14 @@
 //!
 //! It shares nothing with the proxy but the clock: an error in the proxy's reading of a URL or
 //! a header cannot hide behind the same error here.
+//!
+//! Read `service` first, then `photos`.
+//!
+//! [`Graph`]: crate::demo::Graph
+//! [`Graph::seen`]: crate::demo::Graph::seen
+//! [`Settings`]: crate::demo::Settings
+//! [`Fault`]: crate::demo::Fault
+//! [`Hold`]: crate::demo::Hold
 
 mod answer;
 mod batch;

@@ -19,6 +19,22 @@ pub(super) struct Found {
     pub(super) me: bool,
 }
 
+/// What Graph counts requests by besides the application: the mailbox, group or team.
+pub(super) fn budget<'a>(owner: &'a Owner, caller: &'a Caller) -> &'a str {
+    match owner {
+        Owner::Me | Owner::Contact { mailbox: None, .. } => {
+            caller.person.as_deref().unwrap_or_default()
+        }
+        Owner::User(id)
+        | Owner::Group(id)
+        | Owner::Team(id)
+        | Owner::Template(id)
+        | Owner::Contact {
+            mailbox: Some(id), ..
+        } => id,
+    }
+}
+
 /// Who is meant; the refusal when it is nobody, or nobody this caller may know of.
 pub(super) fn find(
     core: &Core,

@@ -23,7 +23,7 @@ use super::tenant::Tenant;
 use super::throttle::Limits;
 use super::tokens::{Caller, Rejection, Tokens};
 use super::wire::Instead;
-use super::{batch, directory, errors, head, photos};
+use super::{batch, directory, errors, head, owners, photos};
 use crate::clock::Time;
 
 /// How much of a request's body is kept; the rest is only counted.
@@ -141,9 +141,9 @@ impl Core {
         }
         match target {
             Target::Photo { owner, view, size } => {
-                let budget = format!("{owner:?}");
+                let budget = owners::budget(owner, caller);
                 self.limits
-                    .refuse(&caller.application, &budget, at_once, ask.settings, ask.now)
+                    .refuse(&caller.application, budget, at_once, ask.settings, ask.now)
                     .unwrap_or_else(|| photos::answer(self, ask, caller, owner, *view, size))
             }
             Target::Batch => batch::answer(self, ask, caller),

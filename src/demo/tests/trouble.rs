@@ -212,3 +212,69 @@ async fn http2_is_spoken_to_those_who_know() {
     let body = answer.into_body().collect().await.unwrap().to_bytes();
     assert!(mark(&body).is_some());
 }
+
+#[tokio::test]
+async fn tls_is_spoken_where_a_configuration_is_given() {
+    let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let private = rustls_pki_types::PrivateKeyDer::try_from(key.signing_key.serialize_der());
+    let server = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![key.cert.der().clone()], private.unwrap())
+        .unwrap();
+    let (graph, token) = start(Settings {
+        tls: Some(Arc::new(server)),
+        ..Settings::default()
+    });
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(key.cert.der().clone()).unwrap();
+    let trust = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connector = hyper_rustls::HttpsConnectorBuilder::new()
+        .with_tls_config(trust)
+        .https_only()
+        .enable_http1()
+        .build();
+    let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
+    assert!(graph.base_url().starts_with("https://127.0.0.1:"));
+    let request = Request::builder()
+        .uri(format!(
+            "https://localhost:{}{PATH}",
+            graph.address().port()
+        ))
+        .header("authorization", format!("Bearer {token}"))
+        .body(Full::new(Bytes::new()));
+    let answer = client.request(request.unwrap()).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn one_application_may_be_limited_per_mailbox() {
+    let (graph, token) = start(Settings {
+        quota: Some((2, Duration::from_secs(600))),
+        clock: Clock::by_hand(),
+        ..Settings::default()
+    });
+    let other = graph.tenant().with_photo().nth(1).unwrap().id.clone();
+    for status in [200, 200, 429] {
+        assert_eq!(get(&graph, PATH, &token).await.status, status);
+    }
+    let other = format!("/v1.0/users/{other}/photo/$value");
+    assert_eq!(get(&graph, &other, &token).await.status, 200);
+}
+
+#[tokio::test]
+async fn hundreds_may_be_started() {
+    let all: Vec<Graph> = (0..200)
+        .map(|_| Graph::start(Settings::default()))
+        .collect();
+    let mut ports: Vec<u16> = all.iter().map(|graph| graph.address().port()).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    assert_eq!(ports.len(), 200);
+}
