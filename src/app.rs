@@ -4,6 +4,8 @@
 //! to stop.
 
 use std::future::Future;
+#[cfg(feature = "demo")]
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +15,8 @@ use crate::cache::{Authority, Cache};
 use crate::canary::{self, Alarm, Fake, Trust};
 use crate::clock::Clock;
 use crate::config::Config;
+#[cfg(feature = "demo")]
+use crate::demo::{self, Graph, Page};
 use crate::identity::Identity;
 use crate::ops::Ops;
 use crate::proxy::{Proxy, Questions, Rooms};
@@ -32,6 +36,15 @@ pub enum Error {
     /// A listener could not be bound.
     #[error("a listener could not be bound")]
     Server(#[from] server::Error),
+    /// The demo's simulated Graph or its page could not be bound.
+    #[cfg(feature = "demo")]
+    #[error("the demo could not be bound to {address}")]
+    Demo {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// The system gives no randomness.
     #[error("the system gives no randomness")]
     Randomness,
@@ -44,6 +57,8 @@ pub struct App {
     listeners: Listeners,
     addresses: Vec<(&'static str, String)>,
     config: Config,
+    #[cfg(feature = "demo")]
+    demo: Option<(Graph, Page)>,
 }
 
 impl App {
@@ -77,7 +92,34 @@ impl App {
             listeners,
             addresses,
             config,
+            #[cfg(feature = "demo")]
+            demo: None,
         })
+    }
+
+    /// Binds the proxy before a simulated Graph, and a page of faces that are fetched through
+    /// it. Whatever upstream the settings name is left alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`App::bind`], and when the demo's own listeners cannot be bound.
+    #[cfg(feature = "demo")]
+    pub fn bind_demo(mut config: Config) -> Result<Self, Error> {
+        let failed = |address| move |source| Error::Demo { address, source };
+        let settings = demo::Settings::demo();
+        let graph = Graph::bind(settings.clone()).map_err(failed(settings.listen))?;
+        config.upstream.base = graph.base_url().parse().map_err(|_| SetupError::Base)?;
+        config.upstream.proxy = None;
+        let listen = config.demo_listen;
+        let mut app = Self::bind(config)?;
+        let proxy = app.addresses.iter().find(|(name, _)| *name == "listen");
+        let proxy = proxy.map_or_else(String::new, |(_, address)| address.clone());
+        let page = Page::start(&graph, proxy, listen).map_err(failed(listen))?;
+        app.addresses.push(("graph", graph.base_url()));
+        app.addresses
+            .push(("demo", format!("http://{}/", page.address())));
+        app.demo = Some((graph, page));
+        Ok(app)
     }
 
     /// What is bound: the setting's name and the address as it is printed.

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use graph_photo_proxy::app::App;
+use graph_photo_proxy::app::{self, App};
 use graph_photo_proxy::config::{self, Command, Config};
 use graph_photo_proxy::ops::telemetry;
 use tokio::signal::unix::{SignalKind, signal};
@@ -28,17 +28,28 @@ fn main() -> ExitCode {
             "\n"
         )),
         Command::Check(config) => print(&config.check()),
-        Command::Serve(config) | Command::Demo(config) => match serve(config) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                let _ = writeln!(io::stderr(), "{}", chain(&*error));
-                ExitCode::FAILURE
-            }
-        },
+        Command::Serve(config) => ended(serve(config, App::bind)),
+        #[cfg(feature = "demo")]
+        Command::Demo(config) => ended(serve(config, App::bind_demo)),
+        #[cfg(not(feature = "demo"))]
+        Command::Demo(_) => ExitCode::from(BAD_SETTING),
     }
 }
 
-fn serve(config: Config) -> Result<(), Box<dyn Error>> {
+fn ended(end: Result<(), Box<dyn Error>>) -> ExitCode {
+    match end {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "{}", chain(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(
+    config: Config,
+    bind: impl FnOnce(Config) -> Result<App, app::Error>,
+) -> Result<(), Box<dyn Error>> {
     telemetry::start(&config.ops)?;
     for sentence in config.policy() {
         tracing::info!("{sentence}");
@@ -56,7 +67,7 @@ fn serve(config: Config) -> Result<(), Box<dyn Error>> {
             signal(SignalKind::terminate())?,
             signal(SignalKind::interrupt())?,
         );
-        let app = App::bind(config)?;
+        let app = bind(config)?;
         for (name, address) in app.addresses() {
             print(&format!("{name} {address}\n"));
         }

@@ -57,6 +57,7 @@ pub(super) fn build(raw: &RawConfig, mistakes: Vec<Mistake>) -> Result<Config, M
             refresh_ahead: from.switch("refresh_ahead"),
         },
         ops: ops(&mut from),
+        demo_listen: from.required("demo_listen", parse::address),
         threads: from.number("threads"),
         effective: Vec::new(),
     };

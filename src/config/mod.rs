@@ -21,6 +21,7 @@ mod values;
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 
 pub use mistake::{Mistake, Mistakes, Origin};
@@ -74,6 +75,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("admin", "127.0.0.1:9090", Text("`HOST:PORT` (an IP address or `localhost`), or `off`"), "admin listener: dashboard, metrics, health; beyond loopback only with `admin_token`"),
     setting("admin_token", "", Secret, "what the admin listener asks for as a bearer token"),
     setting("cache_status_key", "false", Switch, "whether Cache-Status names the key"),
+    setting("demo_listen", "127.0.0.1:8088", Text("`HOST:PORT` (an IP address or `localhost`)"), "where `graph-photo-proxy demo` serves its page"),
     setting("log", "info", Text("a filter such as `info` or `graph_photo_proxy=debug`"), "what is logged"),
     setting("log_format", "text", Choice(&["text", "json"]), "how a log line looks"),
 ];
@@ -133,6 +135,8 @@ pub struct Config {
     pub proxy: proxy::Config,
     /// For what the operator sees.
     pub ops: ops::Config,
+    /// Where the demo serves its page.
+    pub demo_listen: SocketAddr,
     /// Worker threads; 0 is one per core.
     pub threads: usize,
     /// Every setting as it holds, in the order of [`SETTINGS`], for showing.
