@@ -42,6 +42,8 @@ pub enum Fault {
     Gzip,
     /// These fields besides the usual ones; repeats are kept.
     Headers(Vec<(&'static str, String)>),
+    /// These fields in the place of the usual ones; an empty value takes the field away.
+    Replace(Vec<(&'static str, String)>),
     /// The connection closes without an answer.
     Close,
     /// Noise instead of HTTP, then the connection closes.

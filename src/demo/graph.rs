@@ -1,5 +1,6 @@
 //! A running simulator, and everything a test can tell it.
 
+use std::borrow::Borrow;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
@@ -107,9 +108,11 @@ impl Graph {
 /// Tokens.
 impl Graph {
     /// Issues a token; it is good from now until it expires or is revoked.
-    pub fn issue(&self, spec: &TokenSpec) -> String {
+    pub fn issue(&self, spec: impl Borrow<TokenSpec>) -> String {
         let now = self.core.settings().clock.now();
-        self.core.tokens.issue(spec, &self.core.tenant, now)
+        self.core
+            .tokens
+            .issue(spec.borrow(), &self.core.tenant, now)
     }
 
     /// Makes a token bad from now on.

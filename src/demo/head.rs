@@ -225,6 +225,16 @@ pub(super) async fn spoil(
                 }
             }
         }
+        Fault::Replace(fields) => {
+            for (name, value) in fields {
+                answer.headers.remove(name);
+                if !value.is_empty()
+                    && let Ok(value) = HeaderValue::from_str(&value)
+                {
+                    answer.headers.insert(name, value);
+                }
+            }
+        }
         _ => {}
     }
     Ok(service::reply(answer, end, told, guard))

@@ -267,6 +267,41 @@ mod tests {
     }
 
     #[test]
+    fn every_place_a_photo_has_is_known() {
+        let within = [
+            "contacts/C",
+            "contactFolders/F/contacts/C",
+            "contactfolders/F/contacts/C",
+            "contactFolders/F/childFolders/G/contacts/C",
+            "joinedTeams/T",
+        ];
+        let mut places: Vec<String> = ["me", "users/U", "groups/G"]
+            .into_iter()
+            .chain(["teams/T", "team/T", "groups/G/team"])
+            .chain([
+                "teamTemplateDefinition/D",
+                "teamwork/teamTemplates/T/definitions/D",
+            ])
+            .map(str::to_owned)
+            .collect();
+        for mailbox in ["me", "users/U"] {
+            places.extend(within.map(|place| format!("{mailbox}/{place}")));
+        }
+        for place in places {
+            for (end, expected) in [("photo", View::Metadata), ("photo/$value", View::Media)] {
+                for version in ["v1.0", "beta"] {
+                    let parsed = parse(&format!("/{version}/{place}/{end}"));
+                    let view = parsed.and_then(|(_, target)| match target {
+                        Target::Photo { view, .. } => Some(view),
+                        _ => None,
+                    });
+                    assert_eq!(view, Some(expected), "{place}/{end}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn look_alikes_are_not_photos() {
         for path in [
             "/v1.0/me/photos/$count",

@@ -36,7 +36,7 @@ async fn the_seed_pages_examples_come_out_letter_by_letter() {
     let gone = get(&graph, "/beta/me/photo/$value", &token).await;
     assert_eq!(gone.status, StatusCode::NOT_FOUND);
     let member = graph.tenant().members().next().unwrap();
-    let teams = graph.issue(&TokenSpec::of(member).with("Team.ReadBasic.All"));
+    let teams = graph.issue(TokenSpec::of(member).with("Team.ReadBasic.All"));
     let path = "/beta/teams/172b0cce-e65d-44ce-9a49-91d9f2e8491e/photo";
     let team = get(&graph, path, &teams).await;
     assert_eq!(
@@ -131,7 +131,7 @@ async fn who_may_see_whose_photo_follows_the_tables() {
         let got = get(&graph, &format!("/v1.0/{owner}/photo/$value"), &token).await;
         assert_eq!(got.status, status, "{spec:?} {owner}");
     }
-    let token = graph.issue(&of(me));
+    let token = graph.issue(of(me));
     graph.forbid(&me.id, other.trim_start_matches("users/"));
     let got = get(&graph, &format!("/v1.0/{other}/photo/$value"), &token).await;
     assert_eq!(got.status, 403);
@@ -145,7 +145,7 @@ async fn a_personal_account_may_be_given_its_own_picture_for_anybodys() {
     });
     let consumer = graph.tenant().personal().next().unwrap().clone();
     let other = graph.tenant().members().next().unwrap().id.clone();
-    let token = graph.issue(&TokenSpec::of(&consumer).with("User.Read"));
+    let token = graph.issue(TokenSpec::of(&consumer).with("User.Read"));
     let got = get(&graph, &format!("/beta/users/{other}/photo/$value"), &token).await;
     assert_eq!(mark(&got.body).unwrap().owner, consumer.id);
     let got = get(&graph, &format!("/v1.0/users/{other}/photo/$value"), &token).await;
@@ -187,7 +187,7 @@ async fn writes_show_everywhere_once_their_delay_is_over() {
     });
     let me = graph.tenant().members().next().unwrap().clone();
     let all = "User.ReadWrite Team.ReadBasic.All TeamSettings.ReadWrite.All Group.Read.All";
-    let token = graph.issue(&TokenSpec::of(&me).with(all));
+    let token = graph.issue(TokenSpec::of(&me).with(all));
     let path = "/v1.0/me/photo/$value";
     let put = ask(&graph, Method::PUT, path, &token).header(CONTENT_TYPE, "image/jpeg");
     let put = send(put, faces::jpeg("anybody", 1, 360)).await.unwrap();

@@ -68,7 +68,7 @@ async fn get(graph: &Graph, path: &str, token: &str) -> Got {
 /// A Graph and the token of its first member.
 fn start(settings: Settings) -> (Graph, String) {
     let graph = Graph::start(settings);
-    let token = graph.issue(&TokenSpec::of(graph.tenant().members().next().unwrap()));
+    let token = graph.issue(TokenSpec::of(graph.tenant().members().next().unwrap()));
     (graph, token)
 }
 

@@ -96,6 +96,15 @@ async fn heads_can_be_strange() {
     ]));
     let got = get(&graph, PATH, &token).await;
     assert_eq!(got.headers.get_all("set-cookie").iter().count(), 2);
+    graph.next(Fault::Replace(vec![
+        ("cache-control", "no-store".to_owned()),
+        ("etag", String::new()),
+    ]));
+    let got = get(&graph, PATH, &token).await;
+    assert_eq!(
+        (got.header("cache-control"), got.header("etag")),
+        ("no-store", "")
+    );
     graph.next(Fault::Gzip);
     let got = get(&graph, PATH, &token).await;
     assert_eq!(got.header("content-encoding"), "gzip");
