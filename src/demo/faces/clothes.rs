@@ -96,7 +96,8 @@ fn collar(canvas: &mut Canvas, looks: &Looks) {
             }
         }
         Top::Roll => {
-            canvas.fill(block(40.0, 70.5, 60.0, 84.0, 5.0), cloth.lighter(0.1));
+            canvas.fill(block(35.5, 74.5, 64.5, 90.0, 6.0), cloth);
+            canvas.fill(block(39.4, 70.0, 60.6, 82.5, 5.0), cloth.lighter(0.1));
             canvas.line(
                 curve((41.0, 77.0), &[[45.0, 79.0, 55.0, 79.0, 59.0, 77.0]]),
                 cloth.darker(0.2),

@@ -298,7 +298,12 @@ fn glasses(canvas: &mut Canvas, looks: &Looks) {
         let x = 50.0 + side * (looks.apart + 0.2);
         canvas.veil(lens(x), Rgb(255, 255, 255), 34);
         canvas.line(lens(x), looks.frame, 1.1);
-        let edge = 50.0 + side * (looks.width + 0.4);
+        let under = match looks.hair {
+            Hair::Scarf => 2.0,
+            Hair::Long | Hair::Waves | Hair::Bob => 1.2,
+            _ => -0.4,
+        };
+        let edge = 50.0 + side * (looks.width - under);
         let arm = curve(
             (x + side * 5.5, 45.8),
             &[[edge, 45.2, edge, 45.2, edge, 45.4]],

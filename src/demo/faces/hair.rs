@@ -323,7 +323,7 @@ fn over_scarf(canvas: &mut Canvas, looks: &Looks) {
     for side in [-1.0, 1.0] {
         let x = |offset: f32| 50.0 + side * offset;
         let half = shape(
-            (x(0.0), 17.0),
+            (x(-0.5), 17.0),
             &[
                 [
                     x(edge + 2.0),
@@ -333,10 +333,10 @@ fn over_scarf(canvas: &mut Canvas, looks: &Looks) {
                     x(edge + 4.6),
                     50.0,
                 ],
-                [x(edge + 3.0), 64.0, x(12.0), 74.0, x(0.0), 77.0],
-                [x(0.0), 73.0, x(0.0), 71.0, x(0.0), 67.6],
+                [x(edge + 3.0), 64.0, x(12.0), 74.0, x(-0.5), 77.0],
+                [x(-0.5), 73.0, x(-0.5), 71.0, x(-0.5), 67.6],
                 [x(9.0), 66.5, x(edge - 1.6), 57.0, x(edge - 1.6), 44.0],
-                [x(edge - 1.6), 34.0, x(10.0), 28.0, x(0.0), 27.6],
+                [x(edge - 1.6), 34.0, x(10.0), 28.0, x(-0.5), 27.6],
             ],
         );
         canvas.fill(half, cloth);

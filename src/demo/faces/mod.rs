@@ -180,32 +180,3 @@ mod tests {
         }
     }
 }
-
-/// Draws a sheet of faces to look at: `cargo test sheet -- --ignored`.
-#[cfg(test)]
-#[test]
-#[ignore = "writes a file to look at"]
-fn sheet() {
-    let (columns, rows, side) = (12_u32, 8_u32, 120_u32);
-    let mut all = tiny_skia::Pixmap::new(columns * side, rows * side).unwrap();
-    for number in 0..columns * rows {
-        let (column, row) = (number % columns, number / columns);
-        let pixels = match number {
-            0..80 => draw::face(&format!("person {number}"), 1, side),
-            80..88 => draw::face("person 7", u64::from(number), side),
-            _ => emblem::emblem(&format!("group {number}"), 1, side),
-        };
-        let square = tiny_skia::IntSize::from_wh(side, side).unwrap();
-        let one = tiny_skia::Pixmap::from_vec(pixels, square).unwrap();
-        all.draw_pixmap(
-            i32::try_from(column * side).unwrap(),
-            i32::try_from(row * side).unwrap(),
-            one.as_ref(),
-            &tiny_skia::PixmapPaint::default(),
-            tiny_skia::Transform::identity(),
-            None,
-        );
-    }
-    let path = std::env::temp_dir().join("faces.rgba");
-    std::fs::write(path, all.data()).unwrap();
-}
