@@ -1,0 +1,19 @@
+// Starts the real binary and reads from its standard output where it listens.
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+
+const binary = process.env.GRAPH_PHOTO_PROXY_BINARY
+  ?? new URL('../../target/debug/graph-photo-proxy', import.meta.url).pathname;
+
+export async function startDemo(...flags) {
+  const child = spawn(binary, ['demo', '--listen', '127.0.0.1:0', '--demo-listen', '127.0.0.1:0',
+    '--admin', 'off', ...flags], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const addresses = {};
+  for await (const line of createInterface({ input: child.stdout })) {
+    const [name, address] = line.split(' ');
+    addresses[name] = address;
+    if (name === 'demo') break;
+  }
+  if (!addresses.demo) throw new Error('the demo did not start');
+  return { page: addresses.demo, proxy: addresses.listen, stop: () => child.kill('SIGTERM') };
+}
