@@ -24,5 +24,5 @@ pub use admission::NotStored;
 pub use config::{CallerDirectives, Config, UpstreamDirectives};
 pub use doubt::Born;
 pub use key::{Authority, CurrentKey, Key};
-pub use store::{Cache, Lookup, Place};
+pub use store::{Cache, Lookup, Place, Removals};
 pub use stored::{Held, Kind, StoredBody, StoredResponse};

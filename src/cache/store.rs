@@ -9,6 +9,7 @@ use bytes::Bytes;
 use equivalent::Equivalent;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use moka::Expiry;
+use moka::notification::RemovalCause;
 use moka::policy::EvictionPolicy;
 use moka::sync;
 
@@ -93,11 +94,48 @@ pub struct Cache {
     /// Which names mean the same.
     pub aliases: Aliases,
     jitter: AtomicU64,
+    removals: Arc<Removals>,
+}
+
+/// How many entries have gone, and why. Counted by the store's own bookkeeping, so a removal
+/// shows once [`Cache::maintain`] has run.
+#[derive(Debug, Default)]
+pub struct Removals {
+    expired: AtomicU64,
+    purged: AtomicU64,
+    replaced: AtomicU64,
+    crowded_out: AtomicU64,
+}
+
+impl Removals {
+    fn note(&self, cause: RemovalCause) {
+        let count = match cause {
+            RemovalCause::Expired => &self.expired,
+            RemovalCause::Explicit => &self.purged,
+            RemovalCause::Replaced => &self.replaced,
+            RemovalCause::Size => &self.crowded_out,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Each cause and its figure: past its time, purged or doubted, replaced by a later answer,
+    /// crowded out by the bound on memory.
+    pub fn causes(&self) -> [(&'static str, u64); 4] {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        [
+            ("expired", read(&self.expired)),
+            ("purged", read(&self.purged)),
+            ("replaced", read(&self.replaced)),
+            ("size", read(&self.crowded_out)),
+        ]
+    }
 }
 
 impl Cache {
     /// An empty cache.
     pub fn new(config: Config) -> Self {
+        let removals = Arc::new(Removals::default());
+        let noted = Arc::clone(&removals);
         let slots = sync::Cache::builder()
             .max_capacity(config.memory)
             .weigher(|_, slot: &Slot| slot.weight())
@@ -105,12 +143,14 @@ impl Cache {
             // popular entries: a new colleague's photo would be fetched again each time.
             .eviction_policy(EvictionPolicy::lru())
             .expire_after(Holds)
+            .eviction_listener(move |_, _, cause| noted.note(cause))
             .build();
         Self {
             slots,
             doubts: Doubts::default(),
             aliases: Aliases::new(config.photo_ttl.max(Duration::from_secs(1))),
             jitter: AtomicU64::new(0x9E37_79B9_7F4A_7C15),
+            removals,
             config,
         }
     }
@@ -282,6 +322,11 @@ impl Cache {
     /// How many entries are held, and what they weigh, in bytes.
     pub fn held(&self) -> (u64, u64) {
         (self.slots.entry_count(), self.slots.weighted_size())
+    }
+
+    /// How many entries have gone, and why.
+    pub fn removals(&self) -> &Removals {
+        &self.removals
     }
 
     fn doubt(&self, response: &StoredResponse, own: Option<Partition>, now: Time) -> Option<Doubt> {
