@@ -5,6 +5,8 @@
 //! most `concurrency` are in flight at a time, Graph's documented figure per application.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -51,6 +53,43 @@ impl Budget {
             teams: kind == OwnerKind::Team,
         }
     }
+
+    /// Its name where people read it: tenant and application by the first 32 bits of their
+    /// SHA-256, which an operator can work out for an id at hand and nobody can read back.
+    pub fn label(&self) -> String {
+        let short = |text: &[u8]| {
+            let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text);
+            let mut name = String::with_capacity(8);
+            for byte in digest.as_ref().iter().take(4) {
+                let _ = write!(name, "{byte:02x}");
+            }
+            name
+        };
+        let whose = match &self.whose {
+            Whose::Application { tenant, client } => {
+                let application = short(client.as_bytes());
+                format!("tenant {} app {application}", short(&tenant.0))
+            }
+            Whose::Alone(_) => "one unreadable token".to_owned(),
+        };
+        let teams = if self.teams { " teams" } else { "" };
+        format!("{whose}{teams}")
+    }
+}
+
+/// How one budget stands, for showing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// [`Budget::label`].
+    pub label: String,
+    /// Questions in flight.
+    pub in_flight: usize,
+    /// Questions waiting for their turn.
+    pub queued: usize,
+    /// What is left of Graph's wait; zero when the gate is open.
+    pub closed_for: Duration,
+    /// How often in a row Graph has refused.
+    pub refusals_in_a_row: u32,
 }
 
 /// Why a question may not be sent.
@@ -68,12 +107,22 @@ pub struct Gate {
     concurrency: usize,
     queue: usize,
     lanes: Mutex<HashMap<Budget, Arc<Lane>>>,
+    closed: Arc<Closed>,
+}
+
+/// How much Graph has had us wait since the start, all budgets together.
+#[derive(Debug, Default)]
+struct Closed {
+    times: AtomicU64,
+    milliseconds: AtomicU64,
 }
 
 #[derive(Debug)]
 struct Lane {
+    label: String,
     places: Arc<Semaphore>,
     state: Mutex<State>,
+    closed: Arc<Closed>,
 }
 
 #[derive(Debug, Default)]
@@ -81,6 +130,8 @@ struct State {
     queued: usize,
     closed_until: Option<Time>,
     refusals_in_a_row: u32,
+    /// A closing that has been told and whose end has not.
+    told: bool,
 }
 
 impl Gate {
@@ -90,7 +141,46 @@ impl Gate {
             concurrency,
             queue,
             lanes: Mutex::default(),
+            closed: Arc::default(),
         }
+    }
+
+    /// How every budget in use stands, the longest closed first.
+    pub fn standings(&self, now: Time) -> Vec<Standing> {
+        let lanes: Vec<Arc<Lane>> = lock(&self.lanes).values().map(Arc::clone).collect();
+        let mut standings: Vec<Standing> = lanes
+            .iter()
+            .map(|lane| {
+                let state = lock(&lane.state);
+                let in_flight = self
+                    .concurrency
+                    .saturating_sub(lane.places.available_permits());
+                Standing {
+                    label: lane.label.clone(),
+                    in_flight,
+                    queued: state.queued,
+                    closed_for: state
+                        .closed_until
+                        .map_or(Duration::ZERO, |until| now.until(until)),
+                    refusals_in_a_row: state.refusals_in_a_row,
+                }
+            })
+            .collect();
+        standings.sort_by(|a, b| (b.closed_for, &a.label).cmp(&(a.closed_for, &b.label)));
+        standings
+    }
+
+    /// How often Graph has closed a budget since the start, and for how long in all.
+    pub fn closed(&self) -> (u64, Duration) {
+        let Closed {
+            times,
+            milliseconds,
+        } = &*self.closed;
+        let milliseconds = milliseconds.load(Ordering::Relaxed);
+        (
+            times.load(Ordering::Relaxed),
+            Duration::from_millis(milliseconds),
+        )
     }
 
     /// Waits for a place in the budget's lane. Dropping the future leaves the queue.
@@ -132,6 +222,7 @@ impl Gate {
     /// Forgets budgets that nobody uses and whose clock does not run.
     pub fn maintain(&self, now: Time) {
         lock(&self.lanes).retain(|_, lane| {
+            lane.tell_if_open(now);
             Arc::strong_count(lane) > 1
                 || lock(&lane.state)
                     .closed_until
@@ -145,6 +236,8 @@ impl Gate {
             return Arc::clone(lane);
         }
         let lane = Arc::new(Lane {
+            label: budget.label(),
+            closed: Arc::clone(&self.closed),
             places: Arc::new(Semaphore::new(self.concurrency)),
             state: Mutex::default(),
         });
@@ -169,7 +262,30 @@ impl Lane {
         let until = now.plus(wait.unwrap_or(guess).min(LONGEST_WAIT));
         state.refusals_in_a_row = state.refusals_in_a_row.saturating_add(1);
         if state.closed_until.is_none_or(|before| before < until) {
+            let from = state
+                .closed_until
+                .filter(|before| *before > now)
+                .unwrap_or(now);
+            let longer = u64::try_from(from.until(until).as_millis()).unwrap_or(u64::MAX);
+            self.closed
+                .milliseconds
+                .fetch_add(longer, Ordering::Relaxed);
             state.closed_until = Some(until);
+        }
+        // Questions in flight come back one by one with the same refusal: one line is enough.
+        if !state.told {
+            state.told = true;
+            self.closed.times.fetch_add(1, Ordering::Relaxed);
+            let seconds = now.until(until).as_secs();
+            tracing::info!(budget = %self.label, seconds, "graph says wait: the gate is closed");
+        }
+    }
+
+    fn tell_if_open(&self, now: Time) {
+        let mut state = lock(&self.state);
+        if state.told && state.closed_until.is_none_or(|until| until <= now) {
+            state.told = false;
+            tracing::info!(budget = %self.label, "the wait is over: the gate is open");
         }
     }
 }
