@@ -4,7 +4,7 @@
 //! to stop.
 
 use std::future::Future;
-#[cfg(feature = "demo")]
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,8 @@ use crate::config::Config;
 #[cfg(feature = "demo")]
 use crate::demo::{self, Graph, Page};
 use crate::identity::Identity;
-use crate::ops::Ops;
+use crate::ops::admin::Admin;
+use crate::ops::{Ops, Watched};
 use crate::proxy::{Proxy, Questions, Rooms};
 use crate::render::RequestIds;
 use crate::server::{self, Listeners};
@@ -43,7 +44,15 @@ pub enum Error {
         /// Where.
         address: SocketAddr,
         /// Why not.
-        source: std::io::Error,
+        source: io::Error,
+    },
+    /// The operator's listener could not be bound.
+    #[error("cannot listen on {address} for the operator")]
+    Admin {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
     },
     /// The system gives no randomness.
     #[error("the system gives no randomness")]
@@ -55,6 +64,8 @@ pub enum Error {
 pub struct App {
     proxy: Proxy,
     listeners: Listeners,
+    admin: Option<Admin>,
+    watched: Watched,
     addresses: Vec<(&'static str, String)>,
     config: Config,
     #[cfg(feature = "demo")]
@@ -78,7 +89,7 @@ impl App {
     /// As [`App::bind`].
     pub fn bind_with(config: Config, clock: Clock) -> Result<Self, Error> {
         let listeners = server::bind(&config.server)?;
-        let addresses = listeners
+        let mut addresses: Vec<_> = listeners
             .addresses()
             .iter()
             .map(|address| match address {
@@ -86,10 +97,28 @@ impl App {
                 _ => ("listen", address.to_string()),
             })
             .collect();
+        let admin = config.ops.admin.map(|address| {
+            Admin::bind(address, config.ops.admin_token.clone())
+                .map_err(|source| Error::Admin { address, source })
+        });
+        let admin = admin.transpose()?;
+        addresses.extend(
+            admin
+                .as_ref()
+                .map(|admin| ("admin", format!("http://{}", admin.address()))),
+        );
         let proxy = Proxy::new(rooms(&config, clock)?);
+        let watched = Watched::new(
+            Arc::clone(proxy.rooms()),
+            listeners.connections(),
+            config.server.max_connections,
+            config.effective.clone(),
+        );
         Ok(Self {
             proxy,
             listeners,
+            admin,
+            watched,
             addresses,
             config,
             #[cfg(feature = "demo")]
@@ -144,13 +173,29 @@ impl App {
     /// When a listener fails for good.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
         let rooms = Arc::clone(self.proxy.rooms());
+        let admin = self
+            .admin
+            .map(|admin| tokio::spawn(admin.serve(self.watched)));
         // Before the first request: a proxy that mixes callers up must not serve from memory.
         check(&rooms, &self.config).await;
         let maintenance = tokio::spawn(maintain(Arc::clone(&rooms)));
         let canary = tokio::spawn(keep_checking(rooms, self.config));
-        let drained = server::serve(self.listeners, self.proxy, shutdown).await;
+        let leaving = {
+            let rooms = Arc::clone(self.proxy.rooms());
+            async move {
+                shutdown.await;
+                rooms.ops.leave();
+                tracing::info!("told to stop: answers in flight are finished");
+            }
+        };
+        self.proxy.rooms().ops.serve();
+        let drained = server::serve(self.listeners, self.proxy, leaving).await;
         maintenance.abort();
         canary.abort();
+        // Last: until here it has said that the drain goes on.
+        if let Some(admin) = admin {
+            admin.abort();
+        }
         if !drained.is_complete() {
             tracing::warn!(
                 cut = drained.cut,
@@ -192,7 +237,7 @@ fn rooms(config: &Config, clock: Clock) -> Result<Rooms, Error> {
 /// raises an alarm.
 async fn check(serving: &Rooms, config: &Config) {
     match try_rooms(config).await {
-        Ok(()) => {}
+        Ok(()) => serving.ops.canary_sang(),
         Err(alarm @ Alarm::CrossHit { .. }) => {
             serving.ops.cross_identity_hit();
             serving.trust.lose();

@@ -23,7 +23,7 @@ use crate::cache::{Cache, Held, Lookup};
 use crate::canary::Trust;
 use crate::clock::{Clock, Time};
 use crate::identity::{Caller, Identity, Subject};
-use crate::ops::Ops;
+use crate::ops::{Ops, Source, Told};
 use crate::render::body::BodyError;
 use crate::render::{
     Answer, Asked, Body, CacheStatus, Detail, Forward, Outcome, Problem, RequestIds,
@@ -145,13 +145,34 @@ impl Proxy {
                     .await
             }
         };
+        self.tell(&facts.photo, request.headers(), outcome, now)
+    }
+
+    /// The reply to a photo request that came at `began`, and the operator's figures of it.
+    fn tell(
+        &self,
+        photo: &PhotoRequest,
+        headers: &HeaderMap,
+        outcome: Outcome,
+        began: Time,
+    ) -> Response<Body> {
+        let rooms = &self.0;
         let now = rooms.clock.now();
-        rooms.ops.photo(&facts.photo, &outcome);
+        let (status, source) = (outcome.status, Source::of(&outcome.answer));
         let asked = Asked {
-            headers: request.headers(),
-            head: facts.photo.head,
+            headers,
+            head: photo.head,
         };
-        outcome.reply(asked, &rooms.ids, now)
+        let reply = outcome.reply(asked, &rooms.ids, now);
+        rooms.ops.photo(&Told {
+            photo,
+            headers,
+            status,
+            source,
+            answered: reply.status(),
+            took: now.since(began),
+        });
+        reply
     }
 
     /// A change: Graph's to make. With its success everything held of that owner is in doubt
@@ -208,7 +229,7 @@ impl Proxy {
     ) -> Response<Body> {
         let rooms = &self.0;
         let headers = request.headers().clone();
-        let head = photo.head;
+        rooms.ops.relayed();
         let outcome = match rooms.upstream.forward(request).await {
             Ok(response) => {
                 rooms.overheard(&headers, response.status(), response.headers(), now);
@@ -226,15 +247,7 @@ impl Proxy {
                 status,
             },
         };
-        rooms.ops.photo(&photo, &outcome);
-        outcome.reply(
-            Asked {
-                headers: &headers,
-                head,
-            },
-            &rooms.ids,
-            rooms.clock.now(),
-        )
+        self.tell(&photo, &headers, outcome, now)
     }
 
     fn failed(&self, headers: &HeaderMap, error: &upstream::Error) -> Response<Body> {

@@ -75,6 +75,11 @@ impl Questions {
         self.authority
     }
 
+    /// How many callers wait for somebody else's question.
+    pub fn waiting(&self) -> usize {
+        self.open.waiting()
+    }
+
     /// The throttle clocks.
     pub fn gate(&self) -> &Gate {
         &self.gate
@@ -205,7 +210,8 @@ impl Rooms {
         let (born, asked) = (self.cache.doubts.born(), self.clock.now());
         match self.upstream.ask(question(wanted, before.as_ref())).await {
             Ok(answer) => {
-                self.ops.asked(answer.status(), before.is_some());
+                let took = self.clock.now().since(asked);
+                self.ops.asked(answer.status(), before.is_some(), took);
                 let told = Told {
                     wanted,
                     why,
@@ -216,7 +222,10 @@ impl Rooms {
                 };
                 self.told(told, answer).await
             }
-            Err(error) => self.unanswered(wanted, why, &error),
+            Err(error) => {
+                self.ops.unanswered(&error);
+                self.unanswered(wanted, why, &error)
+            }
         }
     }
 

@@ -122,6 +122,8 @@ impl World {
 /// The real proxy on a free port.
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
+    /// Where the operator's listener is, if it is on.
+    pub(crate) admin: Option<SocketAddr>,
     pub(crate) rooms: Arc<Rooms>,
     client: Client<HttpConnector, Full<Bytes>>,
     stop: Option<oneshot::Sender<()>>,
@@ -141,8 +143,12 @@ impl Proxy {
         all.retain(|(key, _)| !settings.iter().any(|(set, _)| set == key));
         all.extend_from_slice(settings);
         let app = App::bind_with(Config::with(all).unwrap(), clock).unwrap();
-        let (_, address) = app.addresses().first().unwrap();
-        let address = address.strip_prefix("http://").unwrap().parse().unwrap();
+        let at = |name| {
+            let found = app.addresses().iter().find(|(setting, _)| *setting == name);
+            let address = found?.1.strip_prefix("http://").unwrap();
+            Some(address.parse().unwrap())
+        };
+        let (address, admin) = (at("listen").unwrap(), at("admin"));
         let rooms = Arc::clone(app.rooms());
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(async move {
@@ -155,6 +161,7 @@ impl Proxy {
         let client = Client::builder(TokioExecutor::new()).build_http();
         Self {
             address,
+            admin,
             rooms,
             client,
             stop: Some(stop),

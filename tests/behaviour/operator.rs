@@ -1,0 +1,347 @@
+//! Promise 7, the operator's half: what the admin listener shows adds up, and is for nobody else.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+
+use crate::support::{Reply, World, raw};
+
+/// The operator, at the admin listener.
+struct Operator(SocketAddr);
+
+impl Operator {
+    fn of(world: &World) -> Self {
+        Self(world.proxy.admin.expect("the admin listener is on"))
+    }
+
+    async fn get(&self, path: &str) -> Reply {
+        self.send(Method::GET, path, &[], "").await
+    }
+
+    async fn send(&self, method: Method, path: &str, fields: &[(&str, &str)], body: &str) -> Reply {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("http://{}{path}", self.0));
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        let body = Full::new(Bytes::from(body.to_owned()));
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let answer = client
+            .request(request.body(body).expect("a request"))
+            .await
+            .expect("an answer");
+        let (parts, body) = answer.into_parts();
+        Reply {
+            status: parts.status,
+            headers: parts.headers,
+            body: body.collect().await.expect("a body").to_bytes(),
+        }
+    }
+
+    /// Every sample of `/metrics`, by its name and labels.
+    async fn metrics(&self) -> BTreeMap<String, f64> {
+        let reply = self.get("/metrics").await;
+        assert!(
+            reply
+                .field("content-type")
+                .starts_with("application/openmetrics-text; version=1.0.0"),
+            "{reply:?}"
+        );
+        open_metrics(std::str::from_utf8(&reply.body).expect("UTF-8"))
+    }
+}
+
+/// Reads OpenMetrics text 1.0 as strictly as these tests need: every sample belongs to the
+/// family described above it, families are not torn apart, nothing comes twice, and the text
+/// ends with `# EOF`.
+fn open_metrics(text: &str) -> BTreeMap<String, f64> {
+    let mut samples = BTreeMap::new();
+    let mut families = Vec::new();
+    let mut lines = text.lines();
+    let last = lines.next_back();
+    assert_eq!(last, Some("# EOF"));
+    assert!(text.ends_with('\n'));
+    for line in lines {
+        if let Some(described) = line.strip_prefix("# TYPE ") {
+            let (name, _) = described.split_once(' ').expect("a type");
+            assert!(!families.iter().any(|known| known == name), "{name} twice");
+            families.push(name.to_owned());
+            continue;
+        }
+        if line.starts_with("# HELP ") || line.starts_with("# UNIT ") {
+            continue;
+        }
+        let (name, value) = line.rsplit_once(' ').expect("a sample");
+        let value: f64 = value.parse().expect("a number");
+        let family = families.last().expect("a family before its samples");
+        assert!(name.starts_with(family.as_str()), "{name} under {family}");
+        assert!(
+            samples.insert(name.to_owned(), value).is_none(),
+            "{name} twice"
+        );
+    }
+    samples
+}
+
+async fn watched() -> World {
+    World::with(&[("admin", "127.0.0.1:0")], |_| {}).await
+}
+
+/// All samples of a family whose labels contain `part`, together.
+fn sum(metrics: &BTreeMap<String, f64>, family: &str, part: &str) -> f64 {
+    let name = format!("graph_photo_proxy_{family}");
+    metrics
+        .iter()
+        .filter(|(key, _)| key.split('{').next() == Some(&name) && key.contains(part))
+        .map(|(_, value)| value)
+        .sum()
+}
+
+fn is(measured: f64, expected: f64) -> bool {
+    (measured - expected).abs() < 1e-9
+}
+
+#[tokio::test]
+async fn the_figures_add_up_to_what_was_asked() {
+    let world = watched().await;
+    let operator = Operator::of(&world);
+    let (token, person) = (world.token(0), world.person(1));
+    let photo = format!("/v1.0/users/{}/photo/$value", person.id);
+    let other = format!("/v1.0/users/{}/photo/$value", world.faceless().id);
+    for _ in 0..5 {
+        world.get(&photo, &token).await;
+    }
+    world.get(&other, &token).await;
+    world
+        .get(&format!("/v1.0/users/{}/photo", person.id), &token)
+        .await;
+    world.get(&photo, "").await;
+    world.get("/v1.0/me", &token).await;
+    let metrics = operator.metrics().await;
+    assert!(is(sum(&metrics, "requests_total", ""), 8.0), "{metrics:#?}");
+    assert!(
+        is(sum(&metrics, "requests_total", "cache=\"hit\""), 4.0),
+        "{metrics:#?}"
+    );
+    assert!(
+        is(sum(&metrics, "requests_total", "cache=\"bypass\""), 1.0),
+        "{metrics:#?}"
+    );
+    assert!(
+        is(sum(&metrics, "requests_total", "view=\"metadata\""), 1.0),
+        "{metrics:#?}"
+    );
+    assert!(is(sum(&metrics, "answers_total", ""), 8.0), "{metrics:#?}");
+    assert!(
+        is(sum(&metrics, "answers_total", "status=\"404\""), 1.0),
+        "{metrics:#?}"
+    );
+    assert!(
+        is(sum(&metrics, "hit_duration_seconds_count", ""), 4.0),
+        "{metrics:#?}"
+    );
+    let calls = sum(&metrics, "upstream_requests_total", "route=\"photo\"")
+        + sum(&metrics, "upstream_relayed_requests_total", "");
+    assert!(is(calls, 4.0), "{metrics:#?}");
+    assert!(is(sum(&metrics, "calls_saved", ""), 4.0), "{metrics:#?}");
+    let everything = calls
+        + sum(
+            &metrics,
+            "upstream_requests_total",
+            "route=\"pass_through\"",
+        );
+    assert_eq!(world.graph.count(), 5);
+    assert!(is(everything, 5.0), "{metrics:#?}");
+    let figures = operator.get("/figures").await.json();
+    assert_eq!(figures["requests"], 8);
+    assert_eq!(figures["ways"]["hit"], 4);
+    assert_eq!(figures["saved"], 4);
+    assert_eq!(figures["calls"], 4);
+    assert_eq!(figures["sharing"], "verified");
+}
+
+#[tokio::test]
+async fn a_verification_is_told_from_a_download() {
+    let world = watched().await;
+    let photo = format!("/v1.0/users/{}/photo/$value", world.person(2).id);
+    world.get(&photo, &world.token(0)).await;
+    world.get(&photo, &world.token(1)).await;
+    let metrics = Operator::of(&world).metrics().await;
+    assert!(
+        is(sum(&metrics, "verifications_total", ""), 1.0),
+        "{metrics:#?}"
+    );
+    assert!(
+        is(sum(&metrics, "verified_unchanged_total", ""), 1.0),
+        "{metrics:#?}"
+    );
+}
+
+#[tokio::test]
+async fn no_page_of_the_operator_names_a_caller_or_an_owner() {
+    let world = watched().await;
+    let (token, person) = (world.token(0), world.person(1));
+    for owner in [person.id.clone(), person.upn.clone()] {
+        let path = format!("/v1.0/users/{owner}/photo/$value");
+        world.get(&path, &token).await;
+        world.get(&path, &token).await;
+    }
+    for page in ["/metrics", "/figures?history", "/config", "/"] {
+        let reply = Operator::of(&world).get(page).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        let text = String::from_utf8_lossy(&reply.body).to_ascii_lowercase();
+        for secret in [&token, &person.id, &person.upn, &world.person(0).id] {
+            assert!(
+                !text.contains(&secret.to_ascii_lowercase()),
+                "{page}: {secret}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn readiness_ends_with_the_drain_and_never_asks_graph() {
+    let world = watched().await;
+    let operator = Operator::of(&world);
+    assert_eq!(operator.get("/livez").await.status, 200);
+    // The listeners take callers up once the canary has sung; a request proves that they do.
+    world.get("/v1.0/me", &world.token(0)).await;
+    assert_eq!(operator.get("/readyz").await.status, 200);
+    assert_eq!(world.graph.count(), 1);
+    world.proxy.rooms.ops.leave();
+    let reply = operator.get("/readyz").await;
+    assert_eq!(reply.status, 503);
+    assert_eq!(&reply.body[..], b"draining");
+}
+
+#[tokio::test]
+async fn a_dead_canary_ends_readiness_for_good() {
+    let world = watched().await;
+    world.get("/v1.0/me", &world.token(0)).await;
+    world.proxy.rooms.ops.cross_identity_hit();
+    world.proxy.rooms.ops.canary_sang();
+    let operator = Operator::of(&world);
+    let reply = operator.get("/readyz").await;
+    assert_eq!(
+        (reply.status.as_u16(), &reply.body[..]),
+        (503, &b"canary"[..])
+    );
+    let metrics = operator.metrics().await;
+    assert!(is(sum(&metrics, "cross_identity_hits_total", ""), 1.0));
+}
+
+#[tokio::test]
+async fn with_a_token_only_health_and_the_empty_page_are_open() {
+    let secret = "an operator's own word";
+    let secret = secret.replace(' ', "-");
+    let world = World::with(
+        &[("admin", "127.0.0.1:0"), ("admin_token", &secret)],
+        |_| {},
+    )
+    .await;
+    let operator = Operator::of(&world);
+    for open in ["/livez", "/", "/dashboard.css", "/dashboard.js"] {
+        assert_eq!(operator.get(open).await.status, 200, "{open}");
+    }
+    let right = format!("Bearer {secret}");
+    let longer = format!("{right}x");
+    for closed in ["/metrics", "/figures", "/config", "/nothing"] {
+        let reply = operator.get(closed).await;
+        assert_eq!(reply.status, 401, "{closed}");
+        assert!(reply.field("www-authenticate").starts_with("Bearer"));
+        for wrong in ["Bearer", "Bearer ", &secret, "Basic x", &longer] {
+            let reply = operator
+                .send(Method::GET, closed, &[("authorization", wrong)], "")
+                .await;
+            assert_eq!(reply.status, 401, "{closed}: {wrong}");
+        }
+        let twice = [("authorization", right.as_str()); 2];
+        assert_eq!(
+            operator.send(Method::GET, closed, &twice, "").await.status,
+            401
+        );
+        let reply = operator.send(Method::GET, closed, &twice[..1], "").await;
+        assert_ne!(reply.status, 401, "{closed}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_reaches_this_machine_by_a_name_of_its_own_is_turned_away() {
+    let world = watched().await;
+    let admin = world.proxy.admin.expect("on");
+    for (host, status) in [
+        ("rebound.example", 421),
+        ("rebound.example:9090", 421),
+        ("127.0.0.1.rebound.example", 421),
+        ("localhost.rebound.example", 421),
+        ("0.0.0.0", 421),
+        ("localhost", 200),
+        ("LOCALHOST:9090", 200),
+        ("127.0.0.1:1", 200),
+        ("[::1]:9090", 200),
+    ] {
+        let head = format!("GET /figures HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        let answer = raw::exchange(admin, head.as_bytes()).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{host}: {answer}"
+        );
+    }
+    let none = "GET /figures HTTP/1.0\r\n\r\n";
+    let answer = raw::exchange(admin, none.as_bytes()).await;
+    assert!(answer.contains(" 421 "), "{answer}");
+}
+
+#[tokio::test]
+async fn every_page_forbids_frames_foreign_scripts_and_other_origins() {
+    let world = watched().await;
+    for page in [
+        "/",
+        "/figures",
+        "/metrics",
+        "/livez",
+        "/nothing",
+        "/dashboard.js",
+    ] {
+        let origin = [("origin", "https://rebound.example")];
+        let reply = Operator::of(&world)
+            .send(Method::GET, page, &origin, "")
+            .await;
+        assert!(
+            reply
+                .field("content-security-policy")
+                .starts_with("default-src 'none';"),
+            "{page}: {reply:?}"
+        );
+        assert_eq!(reply.field("x-frame-options"), "DENY");
+        assert_eq!(reply.field("x-content-type-options"), "nosniff");
+        assert!(!reply.headers.contains_key("access-control-allow-origin"));
+    }
+}
+
+#[tokio::test]
+async fn the_settings_are_shown_with_their_origin_and_without_secrets() {
+    let secret = "never-to-be-shown-anywhere";
+    let settings = [
+        ("admin", "127.0.0.1:0"),
+        ("admin_token", secret),
+        ("photo_ttl", "7m"),
+    ];
+    let world = World::with(&settings, |_| {}).await;
+    let bearer = format!("Bearer {secret}");
+    let reply = Operator::of(&world)
+        .send(Method::GET, "/config", &[("authorization", &bearer)], "")
+        .await;
+    assert_eq!(reply.status, StatusCode::OK);
+    let settings = reply.json();
+    assert_eq!(settings["photo_ttl"]["value"], "\"7m\"");
+    assert_eq!(settings["absent_ttl"]["origin"], "default");
+    assert_eq!(settings["admin_token"]["hidden"], true);
+    assert!(!String::from_utf8_lossy(&reply.body).contains(secret));
+}
