@@ -8,7 +8,8 @@
 //! In a head the caller hands the bytes from the head's start each time; in a body every
 //! byte is handed once and bodies by length are skipped by counting.
 
-use memchr::{memchr, memchr2};
+use http::Uri;
+use memchr::{memchr, memchr2, memchr3};
 
 use super::chunks::{Chunks, Step};
 use crate::render::Problem;
@@ -172,6 +173,9 @@ impl Head {
         if target.is_empty() || has_control(target) || memchr2(b'#', b'\t', target).is_some() {
             return Err(Problem::BadTarget);
         }
+        if !is_readable(target) {
+            return Err(Problem::BadTarget);
+        }
         self.is_old = match version {
             b"HTTP/1.1" => false,
             b"HTTP/1.0" => true,
@@ -233,6 +237,19 @@ fn decimal(value: &[u8]) -> Option<u64> {
         return None;
     }
     std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+/// Whether hyper can hold the target, which has no control and no `#`. What it cannot, it
+/// would answer itself, with an empty 400.
+fn is_readable(target: &[u8]) -> bool {
+    if target.first() != Some(&b'/') {
+        return Uri::try_from(target).is_ok(); // Rare.
+    }
+    let mark = memchr(b'?', target).unwrap_or(target.len());
+    let (path, query) = target.split_at(mark);
+    memchr3(b'<', b'>', b'`', path).is_none()
+        && memchr3(b'<', b'>', b'"', query).is_none()
+        && std::str::from_utf8(target).is_ok()
 }
 
 /// `tchar` (RFC 9110 §5.6.2).

@@ -69,6 +69,11 @@ fn corpus() -> Vec<(u16, String)> {
         (400, line("GET /a b HTTP/1.1")),
         (400, line("GET\t/a HTTP/1.1")),
         (400, line("GET /a\tb HTTP/1.1")),
+        (400, line("GET /<a> HTTP/1.1")),
+        (400, line("GET /a?<b> HTTP/1.1")),
+        (400, line("GET /`a HTTP/1.1")),
+        (400, line("GET /a?\"b\" HTTP/1.1")),
+        (400, line("GET http://h:x/ HTTP/1.1")),
         (400, line("GET /a")),
         (400, line("GET /a HTTP/0.9")),
         (400, line("GET /a HTTP/1.2")),
@@ -283,6 +288,23 @@ proptest! {
             scan_in_pieces(bytes.as_bytes(), &cuts),
             scan_in_pieces(bytes.as_bytes(), &[])
         );
+    }
+
+    #[test]
+    fn a_target_that_passes_is_one_that_hyper_can_hold(
+        target in "[/?<>`a^|{}\"\u{7f}-\u{ff}%\\\\\\[\\]:@*]{1,12}",
+        as_latin in any::<bool>(),
+    ) {
+        let target: Vec<u8> = if as_latin {
+            target.chars().map(|c| u8::try_from(c).unwrap()).collect()
+        } else {
+            target.into_bytes()
+        };
+        let request = [b"GET ", target.as_slice(), b" HTTP/1.1\r\nHost: h\r\n\r\n"].concat();
+        let (heads, _, refused) = scan_in_pieces(&request, &[]);
+        prop_assert_eq!(heads == 1, refused.is_none());
+        let control = target.contains(&0x7f);
+        prop_assert_eq!(heads == 1, http::Uri::try_from(target).is_ok() && !control);
     }
 
     #[test]
