@@ -1,6 +1,8 @@
 //! What the product promises, tried through its sockets. One file per promise.
 
+mod drop_in;
 mod fewer_calls;
 mod operator;
+mod protocols;
 mod settings;
 mod support;

@@ -6,7 +6,10 @@
     reason = "a test that cannot be set up has failed"
 )]
 
+pub(crate) mod binary;
+pub(crate) mod frames;
 pub(crate) mod raw;
+pub(crate) mod wire;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -145,10 +148,11 @@ impl Proxy {
         let app = App::bind_with(Config::with(all).unwrap(), clock).unwrap();
         let at = |name| {
             let found = app.addresses().iter().find(|(setting, _)| *setting == name);
-            let address = found?.1.strip_prefix("http://").unwrap();
+            let (_, address) = found?.1.split_once("://").unwrap();
             Some(address.parse().unwrap())
         };
-        let (address, admin) = (at("listen").unwrap(), at("admin"));
+        let address = at("listen").or_else(|| at("tls_listen")).unwrap();
+        let admin = at("admin");
         let rooms = Arc::clone(app.rooms());
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(async move {
