@@ -1,6 +1,7 @@
 //! Strings into the rooms' settings, and the rules between settings.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use http::Uri;
 
@@ -17,8 +18,10 @@ use crate::{cache, identity, ops, proxy, server, upstream};
 /// Builds the settings, or says every mistake: those of the sources first, then these.
 pub(super) fn build(raw: &RawConfig, mistakes: Vec<Mistake>) -> Result<Config, Mistakes> {
     let mut from = Values::new(raw, mistakes);
+    let server = server(&mut from);
+    let idle_timeout = server.idle_timeout;
     let config = Config {
-        server: server(&mut from),
+        server,
         identity: identity::Config {
             sharing: from.choice(
                 "sharing",
@@ -49,7 +52,7 @@ pub(super) fn build(raw: &RawConfig, mistakes: Vec<Mistake>) -> Result<Config, M
                 &[UpstreamDirectives::Operator, UpstreamDirectives::Honour],
             ),
         },
-        upstream: upstream(&mut from),
+        upstream: upstream(&mut from, idle_timeout),
         proxy: proxy::Config {
             waiting_callers: from.number("waiting_callers"),
             cache_status_key: from.switch("cache_status_key"),
@@ -120,7 +123,7 @@ fn tls(from: &mut Values<'_>) -> Option<Tls> {
     })
 }
 
-fn upstream(from: &mut Values<'_>) -> upstream::Config {
+fn upstream(from: &mut Values<'_>, body_timeout: Duration) -> upstream::Config {
     let base = base(from);
     let (proxy, no_proxy) = egress(from, &base);
     upstream::Config {
@@ -129,6 +132,8 @@ fn upstream(from: &mut Values<'_>) -> upstream::Config {
         connect_timeout: from.time("connect_timeout"),
         first_byte_timeout: from.time("upstream_timeout"),
         photo_timeout: from.time("photo_timeout"),
+        // As long as a connection may stand still inside a request.
+        body_timeout,
         concurrency: from.number("upstream_concurrency"),
         queue: from.number("upstream_queue"),
         // One found in HTTPS_PROXY was not meant for this machine itself.

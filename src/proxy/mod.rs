@@ -378,6 +378,7 @@ fn problem(error: &upstream::Error) -> Problem {
     match error {
         upstream::Error::Connect(_) => Problem::Unreachable,
         upstream::Error::TimedOut => Problem::TimedOut,
+        upstream::Error::CallerStalled => Problem::StalledRequest,
         upstream::Error::Broken(_) => Problem::BrokenAnswer,
     }
 }

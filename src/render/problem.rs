@@ -27,6 +27,8 @@ pub enum Problem {
     HeadTooLarge,
     /// The target is longer than the limit: 414.
     TargetTooLong,
+    /// The caller stopped in the middle of its body: 408.
+    StalledRequest,
     /// No connection to Graph could be made: 502.
     Unreachable,
     /// Graph's answer broke off or was not HTTP: 502.
@@ -82,6 +84,12 @@ impl Problem {
                 StatusCode::URI_TOO_LONG,
                 "UriTooLong",
                 "The request target is too long.",
+                "http_request_error",
+            ),
+            Self::StalledRequest => (
+                StatusCode::REQUEST_TIMEOUT,
+                "RequestTimeout",
+                "The body of the request did not arrive in time.",
                 "http_request_error",
             ),
             Self::Unreachable => (

@@ -40,6 +40,9 @@ pub enum Error {
     /// No connection, or no answer, within the time.
     #[error("graph did not answer in time")]
     TimedOut,
+    /// The caller stopped in the middle of its body.
+    #[error("the caller stopped sending its body")]
+    CallerStalled,
     /// The exchange broke off, or what came was not an HTTP answer.
     #[error("the exchange with graph broke off")]
     Broken(#[source] Box<dyn StdError + Send + Sync>),

@@ -2,19 +2,22 @@
 //!
 //! Touched are only the fields of one hop, `Host`, and a cookie that HTTP/2 had crumbled.
 //! Bodies are handed on piece by piece in both directions, trailers included, and a side that
-//! reads slowly slows the other down. There is no time limit but that of connecting: a stream
-//! may be as long and as slow as its ends like.
+//! reads slowly slows the other down. There is no time limit on the whole: a stream may be as
+//! long and as slow as its ends like. Only a caller who stops in the middle of its body is
+//! given up (`arrival`).
 //!
 //! hyper does not let us hand on: interim answers other than 100 (103 is lost), trailers that
 //! no `Trailer` field announced and the spelling of trailer names (over HTTP/1.1), and the
 //! order of lines with *different* names when one of the names repeats (RFC 9110 §5.3 gives
-//! that no meaning).
+//! that no meaning). Nor do a reason phrase beyond ASCII (it is left out), the `Content-Length`
+//! of a 304 to a caller over HTTP/1.1, and trailers to a caller that sent no `TE: trailers`.
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body as HttpBody;
 
+use super::arrival::Arriving;
 use super::error::Error;
 use super::pool::Upstream;
 use super::{expect, fields};
@@ -38,15 +41,24 @@ impl Upstream {
         if request.method() == Method::CONNECT {
             return Err(Error::broken("a tunnel is not forwarded"));
         }
-        let request = self.outbound(request);
-        let streams = !request.body().is_end_stream();
-        if streams && fields::expects_continue(request.headers()) {
-            let (request, hold) = expect::hold(request);
-            let answer = self.exchange_passing(request).await?;
+        let (head, body) = self.outbound(request).into_parts();
+        if body.is_end_stream() {
+            let request = Request::from_parts(head, Body::empty());
+            return inbound(self.exchange_passing(request).await?);
+        }
+        let (body, verdict) = Arriving::new(body, self.body_timeout());
+        let blame = |error| match error {
+            Error::Broken(_) if verdict.is_stalled() => Error::CallerStalled,
+            error => error,
+        };
+        if fields::expects_continue(&head.headers) {
+            let (request, hold) = expect::hold(Request::from_parts(head, body));
+            let answer = self.exchange_passing(request).await.map_err(blame)?;
             hold.answered();
             return Ok(inbound(answer)?.map(|body| hold.until_end_of(body)));
         }
-        inbound(self.exchange_passing(request.map(stream)).await?)
+        let request = Request::from_parts(head, Body::stream(body));
+        inbound(self.exchange_passing(request).await.map_err(blame)?)
     }
 
     /// The request as Graph is to see it.
@@ -92,17 +104,10 @@ where
     let (mut head, body) = answer.into_parts();
     head.headers = fields::of_answer(head.headers);
     head.version = Version::HTTP_11;
-    Ok(Response::from_parts(head, stream(body)))
-}
-
-fn stream<B>(body: B) -> Body
-where
-    B: HttpBody<Data = Bytes> + Send + Sync + 'static,
-    B::Error: Into<BodyError>,
-{
-    if body.is_end_stream() {
+    let body = if body.is_end_stream() {
         Body::empty()
     } else {
         Body::stream(body)
-    }
+    };
+    Ok(Response::from_parts(head, body))
 }

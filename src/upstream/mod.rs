@@ -6,6 +6,7 @@
 //! Read [`forward`] for pass-through and [`ask`] for photos, then [`collect`] for how a body
 //! becomes stored bytes, [`pool`] for the connections and [`connect`] for how one is made.
 
+mod arrival;
 pub mod ask;
 pub mod collect;
 mod connect;

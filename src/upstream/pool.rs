@@ -67,6 +67,8 @@ pub struct Config {
     pub first_byte_timeout: Duration,
     /// How long a whole photo may take.
     pub photo_timeout: Duration,
+    /// How long the next piece of a request's body may be awaited from the caller.
+    pub body_timeout: Duration,
     /// Photo requests in flight per tenant and application.
     pub concurrency: usize,
     /// Photo requests that may wait per tenant and application.
@@ -85,6 +87,7 @@ impl fmt::Debug for Config {
             .field("connect_timeout", &self.connect_timeout)
             .field("first_byte_timeout", &self.first_byte_timeout)
             .field("photo_timeout", &self.photo_timeout)
+            .field("body_timeout", &self.body_timeout)
             .field("concurrency", &self.concurrency)
             .field("queue", &self.queue)
             .finish()
@@ -110,6 +113,7 @@ struct Inner {
     repeats: Repeats,
     first_byte_timeout: Duration,
     photo_timeout: Duration,
+    body_timeout: Duration,
 }
 
 impl Upstream {
@@ -145,6 +149,7 @@ impl Upstream {
             repeats: Repeats::new(),
             first_byte_timeout: config.first_byte_timeout,
             photo_timeout: config.photo_timeout,
+            body_timeout: config.body_timeout,
         })))
     }
 
@@ -155,6 +160,10 @@ impl Upstream {
 
     pub(super) fn first_byte_timeout(&self) -> Duration {
         self.0.first_byte_timeout
+    }
+
+    pub(super) fn body_timeout(&self) -> Duration {
+        self.0.body_timeout
     }
 
     /// The `Host` to send ourselves; see [`Inner::host`].

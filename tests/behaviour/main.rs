@@ -2,6 +2,7 @@
 
 mod drop_in;
 mod fewer_calls;
+mod hardening;
 mod operator;
 mod protocols;
 mod settings;

@@ -161,6 +161,7 @@ fn config(base: &str) -> Config {
         connect_timeout: Duration::from_secs(3),
         first_byte_timeout: SOON,
         photo_timeout: SOON,
+        body_timeout: SOON,
         concurrency: 4,
         queue: 64,
     }
