@@ -340,6 +340,8 @@ impl Figures {
             upstream::Error::Connect(_) => 0,
             upstream::Error::TimedOut => 1,
             upstream::Error::Broken(_) => 2,
+            // A photo question has no body to wait for.
+            upstream::Error::CallerStalled => return,
         });
     }
 
