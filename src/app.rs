@@ -23,7 +23,7 @@ use crate::ops::{Ops, Watched};
 use crate::proxy::{Proxy, Questions, Rooms};
 use crate::render::RequestIds;
 use crate::server::{self, Listeners};
-use crate::upstream::{Gate, SetupError, Upstream};
+use crate::upstream::{Gate, Limits, SetupError, Upstream};
 
 /// How often what has ended is dropped from memory: moka does so only when it is called.
 const MAINTENANCE: Duration = Duration::from_secs(5);
@@ -218,7 +218,12 @@ async fn maintain(rooms: Arc<Rooms>) {
 /// The rooms of these settings.
 fn rooms(config: &Config, clock: Clock) -> Result<Rooms, Error> {
     let authority = Authority::of(&config.upstream.base.to_string());
-    let gate = Gate::new(config.upstream.concurrency, config.upstream.queue);
+    let gate = Gate::new(Limits {
+        concurrency: config.upstream.concurrency,
+        queue: config.upstream.queue,
+        patience: config.upstream.first_byte_timeout,
+        longest_wait: config.upstream.throttle_cap,
+    });
     let mut process = [0; 8];
     rand::fill(&mut process).map_err(|_| Error::Randomness)?;
     Ok(Rooms {

@@ -136,6 +136,7 @@ fn upstream(from: &mut Values<'_>, body_timeout: Duration) -> upstream::Config {
         body_timeout,
         concurrency: from.number("upstream_concurrency"),
         queue: from.number("upstream_queue"),
+        throttle_cap: from.time("throttle_cap"),
         // One found in HTTPS_PROXY was not meant for this machine itself.
         proxy_for_loopback: from.is_set("upstream_proxy"),
         proxy,

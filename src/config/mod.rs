@@ -62,6 +62,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("photo_timeout", "30s", Time("1ms", "1h"), "to the last byte of a photo"),
     setting("upstream_concurrency", "4", Count(1, 10_000), "photo requests in flight per tenant and application"),
     setting("upstream_queue", "1000", Count(0, 1_000_000), "photo requests waiting for their turn, per tenant and application"),
+    setting("throttle_cap", "15m", Time("1s", "1d"), "the longest `Retry-After` believed; a longer one counts as this"),
     setting("waiting_callers", "10000", Count(1, 1_000_000), "callers waiting for Graph at once"),
     setting("max_connections", "10000", Count(1, 1_000_000), "open connections"),
     setting("max_connections_per_peer", "0", Count(0, 1_000_000), "open connections of one address; 0 is no limit, because behind one app a peer is the whole app"),

@@ -30,7 +30,7 @@ use crate::render::{
 };
 use crate::route::{self, PhotoRequest, PhotoWrite, Recognition};
 use crate::server::Service;
-use crate::upstream::{self, Upstream};
+use crate::upstream::{self, Budget, Upstream};
 
 /// A request body that can be handed on to Graph.
 pub trait Payload:
@@ -97,12 +97,12 @@ impl Proxy {
         let has_body = !request.body().is_end_stream();
         let now = self.0.clock.now();
         if !self.0.trust.stands() {
-            return self.pass_through(request, now).await;
+            return self.pass_through(request).await;
         }
         match route::recognise(request.method(), request.uri(), request.headers(), has_body) {
             Recognition::Read(photo) => self.read(request, photo, now).await,
             Recognition::Write(write) => self.write(request, &write, now).await,
-            Recognition::Other => self.pass_through(request, now).await,
+            Recognition::Other => self.pass_through(request).await,
         }
     }
 
@@ -128,7 +128,7 @@ impl Proxy {
                 }
             }
             Standing::ServeAndRevalidate(held, status) => {
-                rooms.ask_behind(Wanted::of(rooms, facts.clone(), &request));
+                let status = rooms.revalidate(Wanted::of(rooms, facts.clone(), &request), status);
                 Outcome {
                     answer: Answer::Held(held),
                     status,
@@ -136,8 +136,11 @@ impl Proxy {
             }
             // What Graph makes of a HEAD is Graph's to say; a GET's answer would tell more.
             Standing::Ask(_) if facts.photo.head => {
-                let status = CacheStatus::forwarded(Forward::Method);
-                return self.relay(request, facts.photo, status, now).await;
+                let Some(outcome) = rooms.throttled(&facts, now) else {
+                    let status = CacheStatus::forwarded(Forward::Method);
+                    return self.relay(request, facts.photo, status, now).await;
+                };
+                outcome
             }
             Standing::Ask(why) => {
                 rooms
@@ -206,12 +209,12 @@ impl Proxy {
     }
 
     /// Everything else.
-    async fn pass_through<B: Payload>(&self, request: Request<B>, now: Time) -> Response<Body> {
+    async fn pass_through<B: Payload>(&self, request: Request<B>) -> Response<Body> {
         let rooms = &self.0;
-        let headers = request.headers().clone();
+        let (target, headers) = (request.uri().clone(), request.headers().clone());
         match rooms.upstream.forward(request).await {
             Ok(response) => {
-                rooms.overheard(&headers, response.status(), response.headers(), now);
+                rooms.overheard(target.path(), &headers, &response);
                 rooms.ops.passed_through(response.status());
                 response
             }
@@ -228,11 +231,11 @@ impl Proxy {
         now: Time,
     ) -> Response<Body> {
         let rooms = &self.0;
-        let headers = request.headers().clone();
+        let (target, headers) = (request.uri().clone(), request.headers().clone());
         rooms.ops.relayed();
         let outcome = match rooms.upstream.forward(request).await {
             Ok(response) => {
-                rooms.overheard(&headers, response.status(), response.headers(), now);
+                rooms.overheard(target.path(), &headers, &response);
                 let status = CacheStatus {
                     forward_status: Some(response.status()),
                     ..status
@@ -308,22 +311,50 @@ impl Rooms {
         }
     }
 
+    /// The refusal of a HEAD while its budget's clock is running: it is a photo request too.
+    fn throttled(&self, facts: &Facts, now: Time) -> Option<Outcome> {
+        let kind = facts.owner.kind();
+        let budget = Budget::of(&facts.caller, kind);
+        match self.questions.gate().refusal(&budget, kind, now)? {
+            upstream::Refusal::Wait(wait) => Some(Outcome {
+                answer: Answer::Problem(Problem::Throttled { wait }),
+                status: CacheStatus::forwarded(Forward::Method).because(Detail::Throttled),
+            }),
+            _ => None,
+        }
+    }
+
+    /// Revalidates behind a stale answer, unless Graph says wait or does not work.
+    fn revalidate(self: &Arc<Self>, wanted: Wanted, status: CacheStatus) -> CacheStatus {
+        match self.refusal(&wanted) {
+            Some(upstream::Refusal::Wait(_)) => status.because(Detail::Throttled),
+            Some(_) => status.because(Detail::Error),
+            None => {
+                self.ask_behind(wanted);
+                status
+            }
+        }
+    }
+
     /// What an answer to something else says about a caller: a 401 ends its proof, a 429 closes
     /// its budget. Nothing else is learnt here: other routes answer 200 to tokens they never
     /// looked at.
-    fn overheard(
-        &self,
-        request: &HeaderMap,
-        status: http::StatusCode,
-        answer: &HeaderMap,
-        now: Time,
-    ) {
-        if status != http::StatusCode::UNAUTHORIZED {
+    fn overheard(&self, path: &str, request: &HeaderMap, answer: &Response<Body>) {
+        let throttled = match answer.status() {
+            http::StatusCode::UNAUTHORIZED => false,
+            http::StatusCode::TOO_MANY_REQUESTS => true,
+            _ => return,
+        };
+        let now = self.clock.now();
+        let Ok(caller) = self.identity.caller(request, now) else {
             return;
-        }
-        let _ = answer;
-        if let Ok(caller) = self.identity.caller(request, now) {
-            self.identity.refused(&caller.credential, self.clock.now());
+        };
+        if throttled {
+            let wait = upstream::retry_after(answer.headers(), now);
+            let budget = Budget::of_path(&caller, path);
+            self.questions.gate().throttled(&budget, wait, now);
+        } else {
+            self.identity.refused(&caller.credential, now);
         }
     }
 }

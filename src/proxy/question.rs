@@ -19,8 +19,9 @@ use crate::render::{Answer, Body, CacheStatus, Detail, Forward, Outcome, Problem
 use crate::route::{Guid, MetadataLevel, PhotoOwner, View};
 use crate::upstream::{self, Ask, Collected, Flights, Gate, Landing, Lead, Pass, Refusal, Seat};
 
-/// How often a caller waits for somebody else's question before it is told that Graph fails:
-/// each round is a fresh question, so this bounds what a failing Graph is asked.
+/// How often a caller waits for somebody else's question. After that many failures it is told
+/// that Graph fails, so this bounds what a failing Graph is asked; after that many answers that
+/// could not be shared it asks alone.
 const ROUNDS: u32 = 3;
 /// How long a question waits for another principal's download of the same picture, so as to
 /// ask for its validator instead of the bytes.
@@ -32,7 +33,7 @@ const LARGEST_JSON: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct Questions {
     authority: Authority,
-    open: Flights<FlightKey, Born, Landed>,
+    open: Flights<FlightKey, Born, Word>,
     downloads: Flights<CurrentKey, Born, ()>,
     gate: Gate,
 }
@@ -45,17 +46,19 @@ struct FlightKey {
     key: Key,
 }
 
-/// An answer that those who waited may have.
+/// What those who waited are told.
 #[derive(Debug, Clone)]
-struct Landed {
-    held: Held,
-    status: CacheStatus,
+enum Word {
+    /// An answer that they may have.
+    Answer(Held, CacheStatus),
+    /// Graph could not be had.
+    Failed(Problem),
 }
 
 /// How a question ended for the one who asked, and for those who waited.
 struct Flown {
     outcome: Outcome,
-    landing: Landing<Landed>,
+    landing: Landing<Word>,
     accepted: bool,
 }
 
@@ -91,28 +94,44 @@ impl Rooms {
     ///
     /// Dropping the future leaves; the question goes on in its own task.
     pub(super) async fn ask(self: &Arc<Self>, wanted: Arc<Wanted>, why: Forward) -> Outcome {
+        let mut failed = None;
         for _ in 0..ROUNDS {
-            match self.seat(&wanted) {
-                Seat::Leader(lead) => return self.lead(Arc::clone(&wanted), why, lead).await,
-                Seat::Waiter(wait) => {
-                    if let Landing::Shared(Landed { held, status }) = wait.landed().await {
-                        let status = CacheStatus {
-                            forward: Some(why),
-                            collapsed: true,
-                            ..status
-                        };
-                        return Outcome {
-                            answer: Answer::Held(held),
-                            status,
-                        };
-                    }
+            if let Some(refusal) = self.refusal(&wanted) {
+                return self.held_up(&wanted, why, refusal);
+            }
+            let wait = match self.seat(&wanted) {
+                Seat::Leader(lead) => return self.lead(wanted, why, Some(lead)).await,
+                Seat::Waiter(wait) => wait,
+                Seat::Full => return self.held_up(&wanted, why, Refusal::Full),
+            };
+            match wait.landed().await {
+                Landing::Shared(Word::Answer(held, status)) => {
+                    let status = CacheStatus {
+                        forward: Some(why),
+                        collapsed: true,
+                        ..status
+                    };
+                    return Outcome {
+                        answer: Answer::Held(held),
+                        status,
+                    };
                 }
-                Seat::Full => {
-                    return self.instead(&wanted, why, Detail::Overloaded, Problem::Overloaded);
-                }
+                Landing::Shared(Word::Failed(problem)) => failed = Some(problem),
+                Landing::Alone => failed = None,
             }
         }
-        self.instead(&wanted, why, Detail::Error, Problem::BrokenAnswer)
+        match failed {
+            Some(problem) => self.instead(&wanted, why, Detail::Error, problem),
+            None => self.lead(wanted, why, None).await,
+        }
+    }
+
+    /// Why Graph may not be asked now.
+    pub(super) fn refusal(&self, wanted: &Wanted) -> Option<Refusal> {
+        let kind = wanted.facts.owner.kind();
+        self.questions
+            .gate
+            .refusal(&wanted.budget, kind, self.clock.now())
     }
 
     /// Asks Graph behind an answer that has been given already. Nobody waits for it.
@@ -137,7 +156,7 @@ impl Rooms {
     }
 
     /// Joins the open question that this caller may share, or opens one.
-    fn seat(&self, wanted: &Wanted) -> Seat<FlightKey, Born, Landed> {
+    fn seat(&self, wanted: &Wanted) -> Seat<FlightKey, Born, Word> {
         let facts = &wanted.facts;
         let unproven = facts
             .caller
@@ -161,13 +180,15 @@ impl Rooms {
         self: &Arc<Self>,
         wanted: Arc<Wanted>,
         why: Forward,
-        lead: Lead<FlightKey, Born, Landed>,
+        lead: Option<Lead<FlightKey, Born, Word>>,
     ) -> Outcome {
         let (tell, told) = oneshot::channel();
         let rooms = Arc::clone(self);
         tokio::spawn(async move {
             let flown = rooms.fly(&wanted, why).await;
-            lead.land(flown.landing);
+            if let Some(lead) = lead {
+                lead.land(flown.landing);
+            }
             // A caller who has left is not told.
             let _ = tell.send(flown.outcome);
         });
@@ -179,34 +200,30 @@ impl Rooms {
 
     /// One question, from the validator to what its answer means.
     async fn fly(&self, wanted: &Wanted, why: Forward) -> Flown {
-        let mut before = self.known(wanted);
-        let turn = match &wanted.place.current {
-            Some(current) if before.is_none() => self.turn_to_download(current).await,
-            _ => None,
-        };
-        if turn.is_none() && before.is_none() {
-            before = self.known(wanted);
-        }
-        let pass = match self
+        let (before, turn) = self.before(wanted).await;
+        let subject = (wanted.facts.owner.kind(), &wanted.facts.subject);
+        let pass = self
             .questions
             .gate
-            .enter(&wanted.budget, || self.clock.now())
-            .await
-        {
-            Ok(pass) => pass,
-            Err(Refusal::Wait(wait)) => {
-                let problem = Problem::Throttled { wait };
-                return Flown::alone(self.instead(wanted, why, Detail::Throttled, problem));
-            }
-            Err(Refusal::Full) => {
-                return Flown::alone(self.instead(
-                    wanted,
-                    why,
-                    Detail::Overloaded,
-                    Problem::Overloaded,
-                ));
-            }
+            .enter(&wanted.budget, subject, || self.clock.now());
+        let flown = match pass.await {
+            Ok(pass) => self.exchange(wanted, why, before, pass).await,
+            Err(refusal) => Flown::alone(self.held_up(wanted, why, refusal)),
         };
+        if let Some(turn) = turn.filter(|_| flown.accepted) {
+            turn.land(Landing::Shared(()));
+        }
+        flown
+    }
+
+    /// One exchange with Graph.
+    async fn exchange(
+        &self,
+        wanted: &Wanted,
+        why: Forward,
+        before: Option<Held>,
+        pass: Pass,
+    ) -> Flown {
         let (born, asked) = (self.cache.doubts.born(), self.clock.now());
         match self.upstream.ask(question(wanted, before.as_ref())).await {
             Ok(answer) => {
@@ -224,7 +241,7 @@ impl Rooms {
             }
             Err(error) => {
                 self.ops.unanswered(&error);
-                self.unanswered(wanted, why, &error)
+                self.unanswered(wanted, why, &pass, &error)
             }
         }
     }
@@ -242,7 +259,12 @@ impl Rooms {
             }
             return self.fallback_or_relay(&told, Detail::Throttled, answer, now);
         }
-        told.pass.answered();
+        match status {
+            // Said before anybody looked at budgets or photos.
+            StatusCode::UNAUTHORIZED => told.pass.reached(),
+            _ if is_outage(status) => told.pass.failed(now),
+            _ => told.pass.answered(),
+        }
         match status {
             StatusCode::NOT_MODIFIED if told.before.is_some() => {
                 self.unchanged(&told, &answer, now)
@@ -300,7 +322,7 @@ impl Rooms {
                     .map(|whole| whole.map(|rest| upstream::rejoin(prefix, rest)));
                 return Flown::alone(told.handed_on(answer, Some(NotStored::TooLarge)));
             }
-            Err(error) => return self.unanswered(told.wanted, told.why, &error),
+            Err(error) => return self.unanswered(told.wanted, told.why, &told.pass, &error),
         };
         let now = self.clock.now();
         let graphs_own = kind != Kind::Absent || admission::is_graphs_own(&head.headers);
@@ -381,21 +403,37 @@ impl Rooms {
         })
     }
 
-    /// Waits while another principal downloads the same picture, and says whether it is ours to
-    /// download. Dropping what it returns lets the next one go.
-    async fn turn_to_download(&self, current: &CurrentKey) -> Option<Lead<CurrentKey, Born, ()>> {
-        match self
-            .questions
-            .downloads
-            .join(current, self.cache.doubts.born(), |_| true)
-        {
-            Seat::Leader(lead) => Some(lead),
-            Seat::Waiter(wait) => {
-                let _ = tokio::time::timeout(DOWNLOAD_PATIENCE, wait.landed()).await;
-                None
+    /// What is known of the picture; where nothing is and another principal is downloading it,
+    /// once that has ended. Where it ends without a picture or "no photo" the next one takes
+    /// its turn, and dropping the turn lets the one after that go.
+    async fn before(&self, wanted: &Wanted) -> (Option<Held>, Option<Lead<CurrentKey, Born, ()>>) {
+        let deadline = tokio::time::Instant::now() + DOWNLOAD_PATIENCE;
+        loop {
+            let before = self.known(wanted);
+            let (None, Some(current)) = (&before, &wanted.place.current) else {
+                return (before, None);
+            };
+            let born = self.cache.doubts.born();
+            let wait = match self.questions.downloads.join(current, born, |_| true) {
+                Seat::Leader(turn) => return (None, Some(turn)),
+                Seat::Waiter(wait) => wait,
+                Seat::Full => return (None, None),
+            };
+            match tokio::time::timeout_at(deadline, wait.landed()).await {
+                Ok(Landing::Alone) => {}
+                Ok(Landing::Shared(())) | Err(_) => return (self.known(wanted), None),
             }
-            Seat::Full => None,
         }
+    }
+
+    /// Graph may not be asked now: what is held instead, or how long to wait.
+    fn held_up(&self, wanted: &Wanted, why: Forward, refusal: Refusal) -> Outcome {
+        let (detail, problem) = match refusal {
+            Refusal::Wait(wait) => (Detail::Throttled, Problem::Throttled { wait }),
+            Refusal::Down(wait) => (Detail::Error, Problem::Down { wait }),
+            Refusal::Full => (Detail::Overloaded, Problem::Overloaded),
+        };
+        self.instead(wanted, why, detail, problem)
     }
 
     /// Graph cannot be had: what is held, where it may be shown so, else the problem.
@@ -435,25 +473,64 @@ impl Rooms {
         answer: Response<Incoming>,
         now: Time,
     ) -> Flown {
-        let Some(held) = self.fallback(told.wanted, now) else {
-            return Flown::alone(told.relayed(answer));
-        };
+        let mut answer = answer;
+        if detail == Detail::Throttled {
+            self.tell_wait(told.wanted, answer.headers_mut(), now);
+        }
         let status = CacheStatus {
             forward_status: Some(answer.status()),
             ..CacheStatus::forwarded(told.why).because(detail)
         };
-        Flown::alone(Outcome {
-            answer: Answer::Held(held),
-            status,
-        })
+        let outcome = match self.fallback(told.wanted, now) {
+            Some(held) => Outcome {
+                answer: Answer::Held(held),
+                status,
+            },
+            None => told.relayed(answer),
+        };
+        // A throttled budget is told to each by the gate; a failure is the same for all.
+        if detail == Detail::Throttled {
+            return Flown::alone(outcome);
+        }
+        let wait = Duration::from_secs(1);
+        Flown::failed(outcome, Problem::Down { wait })
     }
 
-    fn unanswered(&self, wanted: &Wanted, why: Forward, error: &upstream::Error) -> Flown {
+    /// Puts the wait that we keep to into a refusal of Graph, in whole seconds, which all
+    /// callers can read: Graph may name a fraction, a date, or none.
+    fn tell_wait(&self, wanted: &Wanted, fields: &mut HeaderMap, now: Time) {
+        let named = upstream::retry_after(fields, now);
+        let kept = match self.refusal(wanted) {
+            Some(Refusal::Wait(left)) => Some(left),
+            _ => None,
+        };
+        let Some(wait) = named.max(kept).filter(|wait| *wait < Duration::MAX) else {
+            return;
+        };
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        fields.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+
+    fn unanswered(
+        &self,
+        wanted: &Wanted,
+        why: Forward,
+        pass: &Pass,
+        error: &upstream::Error,
+    ) -> Flown {
         tracing::info!(
             error = error as &dyn std::error::Error,
             "no photo from graph"
         );
-        Flown::alone(self.instead(wanted, why, Detail::Error, problem(error)))
+        let now = self.clock.now();
+        match error {
+            upstream::Error::Connect(_) => pass.unreachable(now),
+            upstream::Error::TimedOut | upstream::Error::Broken(_) => pass.failed(now),
+            // Only a request with a body can stall, and a question has none.
+            upstream::Error::CallerStalled => {}
+        }
+        let problem = problem(error);
+        Flown::failed(self.instead(wanted, why, Detail::Error, problem), problem)
     }
 }
 
@@ -512,19 +589,23 @@ impl Told<'_> {
         }
     }
 
-    /// An answer that those who wait may have.
+    /// An answer that those who wait may have, unless it is not what its head says.
     fn kept(&self, held: Held, not_stored: Option<NotStored>, graph: StatusCode) -> Flown {
         let status = CacheStatus {
             stored: not_stored.is_none(),
             detail: not_stored.map(Detail::NotStored),
             ..self.status(graph)
         };
+        let landing = match not_stored {
+            None | Some(NotStored::Written) => Landing::Shared(Word::Answer(held.clone(), status)),
+            Some(_) => Landing::Alone,
+        };
         Flown {
             outcome: Outcome {
-                answer: Answer::Held(held.clone()),
+                answer: Answer::Held(held),
                 status,
             },
-            landing: Landing::Shared(Landed { held, status }),
+            landing,
             accepted: true,
         }
     }
@@ -538,6 +619,25 @@ impl Flown {
             accepted: false,
         }
     }
+
+    /// Graph could not be had: each decides again, and is told so when that fails too.
+    fn failed(outcome: Outcome, problem: Problem) -> Self {
+        Self {
+            landing: Landing::Shared(Word::Failed(problem)),
+            ..Self::alone(outcome)
+        }
+    }
+}
+
+/// Whether a status says that Graph does not work, rather than what it thinks of the request.
+fn is_outage(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::INTERNAL_SERVER_ERROR
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT
+    )
 }
 
 /// The question: conditional where something is known, its `Accept` made of the key alone.

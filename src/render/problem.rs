@@ -40,6 +40,11 @@ pub enum Problem {
         /// What is left of the wait.
         wait: Duration,
     },
+    /// Graph has failed too often in a row, and is not asked until a pause is over: 503.
+    Down {
+        /// What is left of the pause.
+        wait: Duration,
+    },
     /// Too many callers wait already: 503.
     Overloaded,
     /// The caller asked for a stored answer only, and there is none: 504 (RFC 9111 §5.2.1.7).
@@ -116,6 +121,12 @@ impl Problem {
                 "Microsoft Graph asked to wait before the next request.",
                 "http_request_denied",
             ),
+            Self::Down { .. } => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "ServiceUnavailable",
+                "Microsoft Graph does not answer at the moment.",
+                "destination_unavailable",
+            ),
             Self::Overloaded => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "ServiceUnavailable",
@@ -144,7 +155,7 @@ impl Problem {
     /// How long the caller should wait, where we know.
     const fn wait(self) -> Option<Duration> {
         match self {
-            Self::Throttled { wait } => Some(wait),
+            Self::Throttled { wait } | Self::Down { wait } => Some(wait),
             Self::Overloaded => Some(Duration::from_secs(1)),
             _ => None,
         }

@@ -26,5 +26,5 @@ pub use collect::{Collected, collect, rejoin};
 pub use error::{Error, SetupError};
 pub use flight::{Flights, Landing, Lead, Seat};
 pub use forward::inbound;
-pub use gate::{Budget, Gate, Pass, Refusal, retry_after};
+pub use gate::{Budget, Gate, Limits, Pass, Refusal, retry_after};
 pub use pool::{Config, Upstream};

@@ -73,6 +73,8 @@ pub struct Config {
     pub concurrency: usize,
     /// Photo requests that may wait per tenant and application.
     pub queue: usize,
+    /// The longest wait believed, whatever Graph names.
+    pub throttle_cap: Duration,
 }
 
 impl fmt::Debug for Config {
@@ -90,6 +92,7 @@ impl fmt::Debug for Config {
             .field("body_timeout", &self.body_timeout)
             .field("concurrency", &self.concurrency)
             .field("queue", &self.queue)
+            .field("throttle_cap", &self.throttle_cap)
             .finish()
     }
 }

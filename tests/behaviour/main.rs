@@ -7,3 +7,4 @@ mod operator;
 mod protocols;
 mod settings;
 mod support;
+mod throttling;

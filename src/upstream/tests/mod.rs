@@ -164,6 +164,7 @@ fn config(base: &str) -> Config {
         body_timeout: SOON,
         concurrency: 4,
         queue: 64,
+        throttle_cap: Duration::from_mins(15),
     }
 }
 

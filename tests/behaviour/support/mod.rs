@@ -116,6 +116,13 @@ impl World {
         self.proxy.get(path, token).await
     }
 
+    /// Waits until so many callers wait for somebody else's question.
+    pub(crate) async fn waiting(&self, count: usize) {
+        while self.proxy.rooms.questions.waiting() < count {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Moves the one clock.
     pub(crate) fn later(&self, by: Duration) {
         self.clock.advance(by);
@@ -222,12 +229,28 @@ impl Proxy {
 
     /// Sends a request and checks what comes back.
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Reply {
+        self.sending(request).await
+    }
+
+    /// The same for a task of its own. Dropping the future hangs up.
+    pub(crate) fn sending(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> impl Future<Output = Reply> + Send + use<> {
+        let client = self.client.clone();
+        async move { Self::exchange(client, request).await }
+    }
+
+    async fn exchange(
+        client: Client<HttpConnector, Full<Bytes>>,
+        request: Request<Full<Bytes>>,
+    ) -> Reply {
         let token = request
             .headers()
             .get("authorization")
             .map(|value| value.as_bytes().to_vec());
         let head = request.method() == Method::HEAD;
-        let answer = self.client.request(request).await.unwrap();
+        let answer = client.request(request).await.unwrap();
         let (parts, body) = answer.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let reply = Reply {
