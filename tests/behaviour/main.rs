@@ -1,5 +1,6 @@
 //! What the product promises, tried through its sockets. One file per promise.
 
+mod collapsing;
 mod drop_in;
 mod fewer_calls;
 mod hardening;
