@@ -11,7 +11,9 @@ use crate::route::View;
 /// The request fields that may differ from caller to caller on a photo question. An answer
 /// that varies by one of them belongs to one caller; everything else we send is either part of
 /// the key or the same for all.
-const VARYING_REQUEST_FIELDS: [&str; 7] = [
+const VARYING_REQUEST_FIELDS: [&str; 8] = [
+    // A principal has more than one token.
+    "authorization",
     "user-agent",
     "client-request-id",
     "sdkversion",
@@ -123,6 +125,21 @@ pub fn judge_body(kind: Kind, view: View, bytes: &[u8]) -> Result<Kind, NotStore
 /// Whether a 404 is Graph's own: its answers carry a `request-id`, a gateway's do not.
 pub fn is_graphs_own(fields: &HeaderMap) -> bool {
     fields.contains_key("request-id")
+}
+
+/// Whether the body of a 404 says that there is no photo, rather than no such owner: the codes
+/// seen since 2017.
+pub fn says_no_photo(body: &[u8]) -> bool {
+    let json: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    let code = json
+        .as_ref()
+        .and_then(|json| json.get("error")?.get("code"));
+    code.and_then(serde_json::Value::as_str)
+        .is_some_and(|code| {
+            ["ImageNotFound", "ErrorItemNotFound", "GetUserPhoto"]
+                .iter()
+                .any(|known| code.eq_ignore_ascii_case(known))
+        })
 }
 
 fn varies_by_caller(fields: &HeaderMap) -> bool {

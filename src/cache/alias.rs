@@ -38,12 +38,22 @@ impl Aliases {
         }
     }
 
-    /// Graph has told that `guid` and `upn` are one user.
-    pub fn learn(&self, space: Space, guid: Guid, upn: &ObjectId, now: Time) {
-        if let (ObjectId::Upn(upn), Space::Tenant(_)) = (upn, space) {
-            self.guids.insert((space, upn.clone()), (guid, now));
-            self.upns.insert((space, guid), (upn.clone(), now));
+    /// Graph has told that `guid` and `upn` were one user at `told`. Of two that claim a name
+    /// the later word counts: names change hands, and old tokens keep telling old names.
+    pub fn learn(&self, space: Space, guid: Guid, upn: &ObjectId, told: Time, now: Time) {
+        let (ObjectId::Upn(upn), Space::Tenant(_)) = (upn.subject(), space) else {
+            return;
+        };
+        if now.since(told) >= self.ttl {
+            return;
         }
+        let name = (space, upn.clone());
+        let before = self.guids.get(&name);
+        if before.is_some_and(|(other, learnt)| other != guid && learnt > told) {
+            return;
+        }
+        self.guids.insert(name, (guid, told));
+        self.upns.insert((space, guid), (upn, told));
     }
 
     /// The GUID of a user named by its principal name.

@@ -15,6 +15,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use super::alias::Aliases;
+use super::refusal::{Note, Refusals};
 use crate::clock::Time;
 use crate::identity::{Partition, Space, Subject};
 use crate::route::ObjectId;
@@ -50,12 +51,6 @@ enum Whose {
     Unpaired,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Note {
-    at: u64,
-    made: Time,
-}
-
 #[derive(Debug, Default)]
 struct Notes {
     /// Everything born before this is in doubt.
@@ -67,12 +62,12 @@ struct Notes {
     forms_anywhere: HashMap<Form, u64>,
     /// Notes of a form that count in every space.
     forms_everywhere: HashMap<Form, u64>,
-    refusals: HashMap<(Partition, Subject), Note>,
+    refusals: Refusals,
 }
 
 impl Notes {
     fn count(&self) -> usize {
-        self.subjects.len() + self.forms.len() + self.refusals.len()
+        self.subjects.len() + self.forms.len()
     }
 
     fn form(&self, space: Space, form: Form, whose: Whose) -> u64 {
@@ -105,8 +100,8 @@ impl Doubts {
 
     /// A write on `subject` has, or may have, succeeded.
     pub fn written(&self, subject: &Subject, space: Space, aliases: &Aliases, now: Time) {
-        let names = aliases.names(subject, space, now);
         self.note(|notes, at| {
+            let names = aliases.names(subject, space, now);
             for name in &names {
                 notes.subjects.insert(name.clone(), Note { at, made: now });
             }
@@ -134,33 +129,33 @@ impl Doubts {
     /// Graph has refused `partition` this subject (403).
     pub fn refused(&self, partition: Partition, subject: &Subject, now: Time) {
         self.note(|notes, at| {
-            notes
-                .refusals
-                .insert((partition, subject.clone()), Note { at, made: now });
+            let note = Note { at, made: now };
+            notes.refusals.note(partition, subject, note);
         });
     }
 
-    /// Graph has given `partition` this subject again, asked for after `born`.
-    pub fn granted(&self, partition: Partition, subject: &Subject, born: Born) {
-        let key = (partition, subject.clone());
-        if self
-            .read()
-            .refusals
-            .get(&key)
-            .is_some_and(|note| note.at <= born.0)
-        {
-            self.write().refusals.remove(&key);
+    /// Graph has given `partition` the subject of these names again, asked for after `born`.
+    pub fn granted(&self, partition: Partition, names: &[Subject], born: Born) {
+        if self.read().refusals.has(&partition, names, born.0) {
+            self.write().refusals.granted(&partition, names, born.0);
         }
     }
 
-    /// Whether Graph's last word to `partition` about this subject, by any of its known names,
-    /// was a refusal.
-    pub fn is_refused(&self, partition: Partition, names: &[Subject]) -> bool {
+    /// Whether Graph's last word to `partition` about the subject of these names, or about one
+    /// that may be it, was a refusal.
+    pub fn is_refused(
+        &self,
+        partition: Partition,
+        names: &[Subject],
+        space: Space,
+        aliases: &Aliases,
+        now: Time,
+    ) -> bool {
         let notes = self.read();
-        !notes.refusals.is_empty()
-            && names
-                .iter()
-                .any(|name| notes.refusals.contains_key(&(partition, name.clone())))
+        let latest = notes
+            .refusals
+            .latest(&partition, names, space, aliases, now);
+        latest.is_some()
     }
 
     /// Whether an answer about `subject`, held for `partition`, may be served; `None` when
@@ -182,17 +177,10 @@ impl Doubts {
         let names = aliases.names(subject, space, now);
         let notes = self.read();
         let by_name = names.iter().filter_map(|name| notes.subjects.get(name));
-        let refusals = partition.into_iter().flat_map(|partition| {
-            let notes = &notes;
-            names
-                .iter()
-                .filter_map(move |name| notes.refusals.get(&(partition, name.clone())))
-        });
-        let certain = by_name
-            .chain(refusals)
-            .map(|note| note.at)
-            .max()
-            .unwrap_or(0);
+        let written = by_name.map(|note| note.at).max();
+        let refused =
+            partition.and_then(|own| notes.refusals.latest(&own, &names, space, aliases, now));
+        let certain = written.max(refused).unwrap_or(0);
         if born.0 < certain.max(notes.everything) {
             return Some(Doubt::Certain);
         }
@@ -213,22 +201,24 @@ impl Doubts {
         self.unswept.swap(false, Ordering::AcqRel)
     }
 
-    /// Forgets writes made more than `quiet` ago, by when every question asked before them has
-    /// ended and what they put in certain doubt has been swept; and refusals older than `hold`.
+    /// Forgets writes made more than `quiet` ago, by when nothing from before them can be held
+    /// or on its way; and refusals older than `hold`.
     pub fn forget(&self, quiet: Duration, hold: Duration, now: Time) {
         let mut notes = self.write();
         notes
             .subjects
             .retain(|_, note| now.since(note.made) < quiet);
-        notes.refusals.retain(|_, note| now.since(note.made) < hold);
+        notes.refusals.forget(hold, now);
     }
 
     fn note(&self, write: impl FnOnce(&mut Notes, u64)) {
         let mut notes = self.write();
         let at = self.counter.load(Ordering::Acquire) + 1;
         if notes.count() >= MOST_NOTES {
+            let refusals = std::mem::take(&mut notes.refusals);
             *notes = Notes {
                 everything: at,
+                refusals,
                 ..Notes::default()
             };
         }

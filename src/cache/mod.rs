@@ -17,6 +17,7 @@ pub mod config;
 pub mod doubt;
 pub mod freshness;
 pub mod key;
+mod refusal;
 pub mod store;
 pub mod stored;
 

@@ -26,8 +26,12 @@ use crate::route::View;
 
 /// What an entry weighs besides its bytes: key, head and moka's own bookkeeping.
 const ENTRY_OVERHEAD: u32 = 1_024;
-/// How long after a write its note is kept: longer than any question to Graph may take.
-const WRITE_NOTE: Duration = Duration::from_mins(5);
+/// How long any question to Graph may take, at most: an answer from before a write may come, and
+/// begin to be held, that much later.
+const LONGEST_QUESTION: Duration = Duration::from_mins(5);
+/// How long a refusal is kept at least: the longest life of a token that Graph has been seen to
+/// give (continuous access evaluation), so that a refused token is refused for good.
+const REFUSAL_NOTE: Duration = Duration::from_hours(28);
 
 /// Where an answer to one request is looked for and kept.
 #[derive(Debug, Clone)]
@@ -95,6 +99,8 @@ pub struct Cache {
     pub aliases: Aliases,
     jitter: AtomicU64,
     removals: Arc<Removals>,
+    /// The longest that anything has been held for, in seconds: so long a write must be known.
+    longest_hold: AtomicU64,
 }
 
 /// How many entries have gone, and why. Counted by the store's own bookkeeping, so a removal
@@ -151,6 +157,7 @@ impl Cache {
             aliases: Aliases::new(config.photo_ttl.max(Duration::from_secs(1))),
             jitter: AtomicU64::new(0x9E37_79B9_7F4A_7C15),
             removals,
+            longest_hold: AtomicU64::new(0),
             config,
         }
     }
@@ -189,6 +196,16 @@ impl Cache {
         match self.slots.get(&RefKey::Current(key)) {
             Some(Slot::Response(response)) => self.with_bytes(response),
             _ => None,
+        }
+    }
+
+    /// Whether the latest picture of a subject is fresh, whoever it was given to.
+    pub fn has_fresh(&self, key: &CurrentKey, now: Time) -> bool {
+        match self.slots.get(&RefKey::Current(key)) {
+            Some(Slot::Response(response)) => {
+                response.is_fresh(now) && self.doubt(&response, None, now).is_none()
+            }
+            _ => false,
         }
     }
 
@@ -299,22 +316,28 @@ impl Cache {
                     SlotKey::Response(key) => Some(key.partition),
                     SlotKey::Current(_) | SlotKey::Body(_) => None,
                 };
-                if self.doubt(response, own, now) == Some(Doubt::Certain) {
-                    if let StoredBody::Shared(body) = &response.body {
-                        self.slots.invalidate(&SlotKey::Body(Arc::clone(body)));
-                    }
-                    self.slots.invalidate(&*key);
+                if self.doubt(response, own, now) != Some(Doubt::Certain) {
+                    continue;
                 }
+                // A refusal to one leaves the bytes to the others.
+                if let StoredBody::Shared(body) = &response.body
+                    && self.doubt(response, None, now) == Some(Doubt::Certain)
+                {
+                    self.slots.invalidate(&SlotKey::Body(Arc::clone(body)));
+                }
+                self.slots.invalidate(&*key);
             }
         }
-        self.doubts
-            .forget(WRITE_NOTE, self.config.stale_if_error, now);
+        let longest = Duration::from_secs(self.longest_hold.load(Ordering::Relaxed));
+        let quiet = longest.saturating_add(LONGEST_QUESTION);
+        self.doubts.forget(quiet, quiet.max(REFUSAL_NOTE), now);
         self.aliases.maintain();
         self.slots.run_pending_tasks();
     }
 
-    /// Ends everything that is held.
+    /// Ends everything that is held, and what is on its way.
     pub fn clear(&self) {
+        self.doubts.everything();
         self.slots.invalidate_all();
         self.slots.run_pending_tasks();
     }
@@ -344,23 +367,31 @@ impl Cache {
         if !self.believes(place, held.response.born, now) {
             return Err(NotStored::Written);
         }
+        let hold = held.response.hold().as_secs().saturating_add(1);
+        self.longest_hold.fetch_max(hold, Ordering::Relaxed);
         if let StoredBody::Shared(key) = &held.response.body {
             let slot = Slot::Body(held.bytes.clone(), held.response.hold());
             self.slots.insert(SlotKey::Body(Arc::clone(key)), slot);
         }
-        if let Some(current) = place
+        let keys = place.keys.iter().cloned().map(SlotKey::Response);
+        let current = place
             .current
-            .as_ref()
+            .clone()
             .filter(|_| held.response.kind == Kind::Media)
-        {
+            .map(SlotKey::Current);
+        let keys: Vec<SlotKey> = current.into_iter().chain(keys).collect();
+        for key in &keys {
             let slot = Slot::Response(Arc::clone(&held.response));
-            self.slots.insert(SlotKey::Current(current.clone()), slot);
+            self.slots.insert(key.clone(), slot);
         }
-        for key in &place.keys {
-            let slot = Slot::Response(Arc::clone(&held.response));
-            self.slots.insert(SlotKey::Response(key.clone()), slot);
+        if self.believes(place, held.response.born, now) {
+            return Ok(());
         }
-        Ok(())
+        // A write came in between, and its sweep may have passed already.
+        for key in &keys {
+            self.slots.invalidate(key);
+        }
+        Err(NotStored::Written)
     }
 
     /// Where the bytes go: a picture's once for all, the same bytes as before not again.

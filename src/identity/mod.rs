@@ -28,7 +28,7 @@ pub use sharing::Partition;
 pub use subject::{Space, Subject};
 
 use crate::clock::Time;
-use crate::route::PhotoOwner;
+use crate::route::{OwnerKind, PhotoOwner};
 
 /// What this room remembers: the key credentials are hashed with, and Graph's word about them.
 #[derive(Debug)]
@@ -118,9 +118,20 @@ impl Identity {
         self.proofs.refuse(credential, now);
     }
 
-    /// Graph has just given this caller a photo, or "no photo", of `subject`.
-    pub fn witnessed(&self, proof: &Proof, owner: &PhotoOwner, subject: &Subject) {
-        proof.witness(owner.kind(), subject);
+    /// Graph has given this caller a photo, or "no photo", of `subject`, asked for at `asked`.
+    ///
+    /// One's own does not count: every token is given it, so it says nothing about others.
+    pub fn witnessed(&self, proof: &Proof, owner: &PhotoOwner, subject: &Subject, asked: Time) {
+        if !sharing::is_oneself(&proof.principal, subject) {
+            proof.witness(owner.kind(), subject, asked);
+        }
+    }
+
+    /// Graph has refused this token an owner of that kind (403).
+    pub fn denied(&self, credential: &Credential, kind: OwnerKind, now: Time) {
+        if let Some(proof) = self.proofs.get(credential, now) {
+            proof.unwitness(kind);
+        }
     }
 
     /// The partition of the caller's own accesses.
@@ -134,14 +145,16 @@ impl Identity {
     /// The partition shared by a tenant, where the policy and Graph let this caller read it.
     ///
     /// DESIGN: a proven credential of a non-guest principal to which Graph itself has given a
-    /// photo of another owner of that kind, and whose permissions cover the kind.
+    /// photo of another owner of that kind, and whose permissions cover the kind. `names` are
+    /// all known names of the owner, the one it was asked by first.
     pub fn shared_partition(
         &self,
         caller: &Caller,
         owner: &PhotoOwner,
-        subject: &Subject,
+        names: &[Subject],
+        now: Time,
     ) -> Option<Partition> {
-        (self.sharing == Sharing::Tenant && self.tenant_would_cover(caller, owner, subject))
+        (self.sharing == Sharing::Tenant && self.tenant_would_cover(caller, owner, names, now))
             .then(|| caller.principal.tenant().map(Partition::Tenant))
             .flatten()
     }
@@ -166,12 +179,14 @@ impl Identity {
         &self,
         caller: &Caller,
         owner: &PhotoOwner,
-        subject: &Subject,
+        names: &[Subject],
+        now: Time,
     ) -> bool {
-        caller.proof.as_ref().is_some_and(|proof| {
-            self.tables.cover(&caller.principal, owner, subject)
-                && proof.witnessed_another(owner.kind(), subject)
-        })
+        let (Some(proof), Some(subject)) = (&caller.proof, names.first()) else {
+            return false;
+        };
+        self.tables.cover(&caller.principal, owner, subject)
+            && proof.witnessed_another(owner.kind(), names, now)
     }
 
     /// How many proofs are held.
@@ -180,7 +195,7 @@ impl Identity {
     }
 
     /// Drops what has ended.
-    pub fn maintain(&self) {
-        self.proofs.maintain();
+    pub fn maintain(&self, now: Time) {
+        self.proofs.maintain(now);
     }
 }

@@ -49,6 +49,7 @@ pub struct Principal {
     object: Option<Guid>,
     client: Option<Box<str>>,
     upn: Option<ObjectId>,
+    issued: Option<u64>,
     permissions: Permissions,
     guest: bool,
 }
@@ -59,7 +60,8 @@ impl Principal {
         self.id
     }
 
-    /// `tid`, where the token can be read.
+    /// `tid`, where the token can be read and names a real tenant: all personal accounts of the
+    /// world carry one, and share nothing.
     pub fn tenant(&self) -> Option<Guid> {
         self.tenant
     }
@@ -79,6 +81,11 @@ impl Principal {
     /// The signed-in user's principal name, where the token tells it.
     pub fn upn(&self) -> Option<&ObjectId> {
         self.upn.as_ref()
+    }
+
+    /// `iat`, in seconds since 1970: as of when the token's names were true.
+    pub fn issued(&self) -> Option<u64> {
+        self.issued
     }
 
     /// `scp` or `roles`.
@@ -121,6 +128,7 @@ struct Claims {
     iss: Option<String>,
     acct: Option<serde_json::Value>,
     exp: Option<u64>,
+    iat: Option<serde_json::Value>,
     upn: Option<String>,
 }
 
@@ -169,6 +177,7 @@ impl Reader {
             object: None,
             client: None,
             upn: None,
+            issued: None,
             permissions: Permissions::Unknown,
             guest: true,
         }
@@ -209,6 +218,8 @@ impl Reader {
             Permissions::Application(granted) => (&b"application"[..], granted),
             Permissions::Unknown => return None,
         };
+        // How many follow, or a permission could pass for a directory role.
+        let count = (granted.len() as u64).to_be_bytes();
         let mut parts: Vec<&[u8]> = vec![
             b"principal",
             &tenant.0,
@@ -216,20 +227,21 @@ impl Reader {
             client.as_bytes(),
             way,
             if guest { b"guest" } else { b"member" },
+            &count,
         ];
         parts.extend(granted.iter().map(|permission| permission.as_bytes()));
         // Directory roles change what Graph lets a user see as much as permissions do.
-        parts.push(b"\0wids");
         parts.extend(wids.iter().map(String::as_bytes));
         let upn = matches!(permissions, Permissions::Delegated(_))
             .then(|| claims.upn.as_deref().and_then(upn))
             .flatten();
         Some(Principal {
             id: PrincipalId(hasher.parts(&parts)),
-            tenant: Some(tenant),
+            tenant: (!tid.eq_ignore_ascii_case(CONSUMERS)).then_some(tenant),
             object: Some(object),
             client: Some(client.to_ascii_lowercase().into()),
             upn,
+            issued: claims.iat.as_ref().and_then(serde_json::Value::as_u64),
             permissions,
             guest,
         })

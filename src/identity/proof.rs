@@ -4,19 +4,28 @@
 //! nothing else: other routes of Graph (`$metadata`, say) answer 200 without looking at the
 //! token. It is as old as the *question*, so that a slow answer makes no proof younger.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use super::principal::Principal;
 use super::{Caller, Credential, Subject};
 use crate::clock::Time;
-use crate::route::OwnerKind;
+use crate::route::{ObjectId, OwnerKind};
 
-/// The share of a proof's life, in tenths, after which traffic renews it ahead of its end.
-const RENEW_AFTER_TENTHS: u32 = 8;
+/// A proof's life in parts: from the 16th on traffic renews it, once in each part that is left
+/// while Graph gives no word. More parts would ask a failing Graph more often.
+const PARTS: u32 = 20;
+/// The first part in which a proof is renewed: 80 % of its life.
+const RENEWED_FROM: u32 = 16;
+/// How many refusals are remembered one by one; past it all older questions prove nothing.
+const MOST_REFUSALS: usize = 20_000;
+/// How long a refusal is remembered: longer than any question to Graph may take.
+const REFUSAL_NOTE: Duration = Duration::from_mins(10);
 
 /// "Graph accepted this credential."
 #[derive(Debug)]
@@ -29,7 +38,16 @@ pub struct Proof {
     pub asked: Time,
     ttl: Duration,
     renewing: AtomicBool,
-    witnessed: Mutex<Vec<(OwnerKind, Subject)>>,
+    failed_renewals: AtomicU32,
+    witnessed: Mutex<Vec<Witness>>,
+}
+
+/// Graph gave a credential an answer about an owner, asked for at that time.
+#[derive(Debug, Clone)]
+struct Witness {
+    kind: OwnerKind,
+    subject: Subject,
+    asked: Time,
 }
 
 impl Proof {
@@ -38,40 +56,62 @@ impl Proof {
         now.since(self.asked) < self.ttl && !ended(self.expires, now)
     }
 
-    /// Whether this caller should renew the proof behind its answer. Says so once per proof.
+    /// Whether this caller should renew the proof behind its answer. Says so to one caller at
+    /// a time, and after a failure not before the next part of its life.
     pub fn wants_renewal(&self, now: Time) -> bool {
-        now.since(self.asked) >= self.ttl / 10 * RENEW_AFTER_TENTHS
+        let part = RENEWED_FROM.saturating_add(self.failed_renewals.load(Ordering::Relaxed));
+        now.since(self.asked) >= (self.ttl / PARTS).saturating_mul(part)
             && !self.renewing.swap(true, Ordering::AcqRel)
     }
 
     /// A renewal that brought no word from Graph may be tried again.
     pub fn renewal_failed(&self) {
+        self.failed_renewals.fetch_add(1, Ordering::Relaxed);
         self.renewing.store(false, Ordering::Release);
     }
 
-    /// Graph gave this credential an answer about `subject`. Two owners of a kind are enough to
-    /// remember: whoever is asked for next, one of them is another.
-    pub(super) fn witness(&self, kind: OwnerKind, subject: &Subject) {
-        let mut witnessed = self
-            .witnessed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let known = witnessed.iter().filter(|(of, _)| *of == kind).count();
-        if known < 2 && !witnessed.iter().any(|(_, seen)| seen == subject) {
-            witnessed.push((kind, subject.clone()));
+    /// Graph gave this credential an answer about `subject`, asked for at `asked`. The latest
+    /// two owners of a kind are remembered: whoever is asked for next, one of them is another.
+    pub(super) fn witness(&self, kind: OwnerKind, subject: &Subject, asked: Time) {
+        let mut witnessed = lock(&self.witnessed);
+        witnessed.retain(|seen| seen.kind != kind || seen.subject != *subject);
+        if witnessed.iter().filter(|seen| seen.kind == kind).count() >= 2
+            && let Some(oldest) = witnessed.iter().position(|seen| seen.kind == kind)
+        {
+            witnessed.remove(oldest);
         }
+        witnessed.push(Witness {
+            kind,
+            subject: subject.clone(),
+            asked,
+        });
     }
 
-    /// Whether Graph has given this credential an answer about another owner of that kind.
-    pub(super) fn witnessed_another(&self, kind: OwnerKind, subject: &Subject) -> bool {
-        let witnessed = self
-            .witnessed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        witnessed
-            .iter()
-            .any(|(of, seen)| *of == kind && seen != subject)
+    /// Graph refused this credential an owner of that kind: what it gave before shows nothing
+    /// about the others any more.
+    pub(super) fn unwitness(&self, kind: OwnerKind) {
+        lock(&self.witnessed).retain(|seen| seen.kind != kind);
     }
+
+    /// Whether Graph has given this credential an answer about another owner of that kind than
+    /// the one of these names, no longer ago than a proof is believed.
+    pub(super) fn witnessed_another(&self, kind: OwnerKind, names: &[Subject], now: Time) -> bool {
+        lock(&self.witnessed).iter().any(|seen| {
+            seen.kind == kind
+                && now.since(seen.asked) < self.ttl
+                && is_another(&seen.subject, names)
+        })
+    }
+}
+
+/// Whether `seen` is surely somebody else than the one of these names: a GUID and a principal
+/// name that are not known to be a pair may be one user's.
+fn is_another(seen: &Subject, names: &[Subject]) -> bool {
+    let by_guid = |subject: &Subject| match subject {
+        Subject::User(id) | Subject::Group(id) => matches!(id, ObjectId::Guid(_)),
+        _ => false,
+    };
+    !names.contains(seen) && names.iter().any(|name| by_guid(name) == by_guid(seen))
 }
 
 /// Whether a token has reached the end it names.
@@ -79,13 +119,36 @@ fn ended(expires: Option<u64>, now: Time) -> bool {
     expires.is_some_and(|expires| expires <= now.unix_seconds())
 }
 
+/// When Graph refused credentials: an answer to an earlier question proves nothing.
+#[derive(Debug, Default)]
+struct Refusals {
+    each: HashMap<Credential, Time>,
+    /// Refusals up to here have been forgotten one by one, so they count for everybody.
+    forgotten: Option<Time>,
+}
+
+impl Refusals {
+    fn note(&mut self, credential: Credential, now: Time) {
+        if self.each.len() >= MOST_REFUSALS && !self.each.contains_key(&credential) {
+            self.forgotten = self.each.drain().map(|(_, at)| at).max();
+        }
+        self.each.insert(credential, now);
+    }
+
+    fn since(&self, credential: &Credential, asked: Time) -> bool {
+        let latest = self.each.get(credential).copied().max(self.forgotten);
+        latest.is_some_and(|at| at >= asked)
+    }
+}
+
 /// All proofs, bounded in number. Uses moka like the cache room does: the bound, the order of
 /// forgetting and the concurrency are the same need.
 pub(super) struct Proofs {
     ttl: Duration,
     held: Cache<Credential, Arc<Proof>>,
-    /// When Graph refused a credential: an answer to an earlier question proves nothing.
-    refused: Cache<Credential, Time>,
+    /// Taken whenever a proof is made or ended, so that a refusal always wins; never on the way
+    /// of a hit.
+    refusals: Mutex<Refusals>,
 }
 
 impl Proofs {
@@ -94,12 +157,12 @@ impl Proofs {
             ttl,
             held: Cache::builder()
                 .max_capacity(bound)
+                // moka's default refuses newcomers while it is full of busy ones: they would
+                // ask Graph each time.
+                .eviction_policy(EvictionPolicy::lru())
                 .time_to_live(ttl)
                 .build(),
-            refused: Cache::builder()
-                .max_capacity(bound)
-                .time_to_live(ttl.max(Duration::from_mins(5)))
-                .build(),
+            refusals: Mutex::default(),
         }
     }
 
@@ -108,50 +171,34 @@ impl Proofs {
     }
 
     pub(super) fn accept(&self, caller: &Caller, asked: Time, now: Time) -> Option<Arc<Proof>> {
-        let refused_since = self
-            .refused
-            .get(&caller.credential)
-            .is_some_and(|at| at >= asked);
-        if refused_since || ended(caller.expires, now) {
+        let refusals = lock(&self.refusals);
+        if refusals.since(&caller.credential, asked) {
             return None;
         }
         let before = self.held.get(&caller.credential);
         if let Some(before) = before.as_ref().filter(|before| before.asked >= asked) {
-            return Some(Arc::clone(before));
+            return Some(Arc::clone(before)).filter(|before| before.holds(now));
         }
-        let witnessed = before.map_or_else(Vec::new, |before| {
-            before
-                .witnessed
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone()
-        });
+        let witnessed = before.map_or_else(Vec::new, |before| lock(&before.witnessed).clone());
         let proof = Arc::new(Proof {
             principal: Arc::clone(&caller.principal),
             expires: caller.expires,
             asked,
             ttl: self.ttl,
             renewing: AtomicBool::new(false),
+            failed_renewals: AtomicU32::new(0),
             witnessed: Mutex::new(witnessed),
         });
         if !proof.holds(now) {
             return None;
         }
         self.held.insert(caller.credential, Arc::clone(&proof));
-        // A refusal that came between the look above and the insert must win.
-        if self
-            .refused
-            .get(&caller.credential)
-            .is_some_and(|at| at >= asked)
-        {
-            self.held.invalidate(&caller.credential);
-            return None;
-        }
         Some(proof)
     }
 
     pub(super) fn refuse(&self, credential: &Credential, now: Time) {
-        self.refused.insert(*credential, now);
+        let mut refusals = lock(&self.refusals);
+        refusals.note(*credential, now);
         self.held.invalidate(credential);
     }
 
@@ -159,10 +206,15 @@ impl Proofs {
         self.held.entry_count()
     }
 
-    pub(super) fn maintain(&self) {
+    pub(super) fn maintain(&self, now: Time) {
         self.held.run_pending_tasks();
-        self.refused.run_pending_tasks();
+        let mut refusals = lock(&self.refusals);
+        refusals.each.retain(|_, at| now.since(*at) < REFUSAL_NOTE);
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl std::fmt::Debug for Proofs {

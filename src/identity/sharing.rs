@@ -186,7 +186,7 @@ fn shared_by_tenant(owner: &PhotoOwner) -> bool {
 }
 
 /// Whether the subject is the signed-in user, by id or by principal name.
-fn is_oneself(principal: &Principal, subject: &Subject) -> bool {
+pub(super) fn is_oneself(principal: &Principal, subject: &Subject) -> bool {
     match subject {
         Subject::User(ObjectId::Guid(id)) => principal.user() == Some(*id),
         Subject::User(name) => principal.upn() == Some(name),

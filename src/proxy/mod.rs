@@ -22,13 +22,13 @@ use wanted::{Facts, Wanted};
 use crate::cache::{Cache, Held, Lookup};
 use crate::canary::Trust;
 use crate::clock::{Clock, Time};
-use crate::identity::{Caller, Identity, Subject};
+use crate::identity::{Caller, Identity, Partition, Space, Subject};
 use crate::ops::{Ops, Source, Told};
 use crate::render::body::BodyError;
 use crate::render::{
     Answer, Asked, Body, CacheStatus, Detail, Forward, Outcome, Problem, RequestIds,
 };
-use crate::route::{self, PhotoRequest, PhotoWrite, Recognition};
+use crate::route::{self, PhotoOwner, PhotoRequest, PhotoWrite, Recognition};
 use crate::server::Service;
 use crate::upstream::{self, Budget, Upstream};
 
@@ -236,6 +236,12 @@ impl Proxy {
         let outcome = match rooms.upstream.forward(request).await {
             Ok(response) => {
                 rooms.overheard(target.path(), &headers, &response);
+                if response.status() == http::StatusCode::FORBIDDEN {
+                    let now = rooms.clock.now();
+                    if let Ok(caller) = rooms.identity.caller(&headers, now) {
+                        rooms.denied(&caller, &photo.owner, now);
+                    }
+                }
                 let status = CacheStatus {
                     forward_status: Some(response.status()),
                     ..status
@@ -273,7 +279,7 @@ impl Rooms {
     pub fn maintain(&self) {
         let now = self.clock.now();
         self.cache.maintain(now);
-        self.identity.maintain();
+        self.identity.maintain(now);
         self.questions.gate().maintain(now);
     }
 
@@ -307,7 +313,10 @@ impl Rooms {
             .as_ref()
             .is_some_and(|proof| proof.wants_renewal(now))
         {
-            self.ask_behind(Wanted::of(self, facts.clone(), request));
+            self.ask_behind(Wanted {
+                renews: true,
+                ..Wanted::of(self, facts.clone(), request)
+            });
         }
     }
 
@@ -334,6 +343,22 @@ impl Rooms {
                 status
             }
         }
+    }
+
+    /// Whether Graph has refused these callers the owner of these names, as far as is known.
+    fn is_refused(&self, own: Partition, names: &[Subject], space: Space, now: Time) -> bool {
+        let Cache {
+            doubts, aliases, ..
+        } = &self.cache;
+        doubts.is_refused(own, names, space, aliases, now)
+    }
+
+    /// Graph has refused a caller the owner it asked for (403): what it was given before ends.
+    fn denied(&self, caller: &Caller, owner: &PhotoOwner, now: Time) {
+        let subject = Subject::of(owner, &caller.principal);
+        let own = self.identity.own_partition(caller);
+        self.identity.denied(&caller.credential, owner.kind(), now);
+        self.cache.doubts.refused(own, &subject, now);
     }
 
     /// What an answer to something else says about a caller: a 401 ends its proof, a 429 closes

@@ -14,7 +14,7 @@ use super::{Rooms, problem};
 use crate::cache::store::Answered;
 use crate::cache::{Authority, Born, CurrentKey, Held, Key, Kind, Lookup, NotStored, admission};
 use crate::clock::Time;
-use crate::identity::{Caller, Credential, Proof, Space};
+use crate::identity::{Caller, Credential, Proof, Sharing, Space, Subject};
 use crate::render::{Answer, Body, CacheStatus, Detail, Forward, Outcome, Problem};
 use crate::route::{Guid, MetadataLevel, PhotoOwner, View};
 use crate::upstream::{self, Ask, Collected, Flights, Gate, Landing, Lead, Pass, Refusal, Seat};
@@ -39,10 +39,10 @@ pub struct Questions {
 }
 
 /// Who may share one question: the callers of a key's partition, once proven; the very token
-/// before that.
+/// before that, and when its proof is to be renewed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct FlightKey {
-    unproven: Option<Credential>,
+    token: Option<Credential>,
     key: Key,
 }
 
@@ -105,7 +105,7 @@ impl Rooms {
                 Seat::Full => return self.held_up(&wanted, why, Refusal::Full),
             };
             match wait.landed().await {
-                Landing::Shared(Word::Answer(held, status)) => {
+                Landing::Shared(Word::Answer(held, status)) if self.may_have(&wanted) => {
                     let status = CacheStatus {
                         forward: Some(why),
                         collapsed: true,
@@ -117,7 +117,7 @@ impl Rooms {
                     };
                 }
                 Landing::Shared(Word::Failed(problem)) => failed = Some(problem),
-                Landing::Alone => failed = None,
+                Landing::Shared(Word::Answer(..)) | Landing::Alone => failed = None,
             }
         }
         match failed {
@@ -134,40 +134,52 @@ impl Rooms {
             .refusal(&wanted.budget, kind, self.clock.now())
     }
 
+    /// Whether a caller who waited may be given what came: its own token may have ended or been
+    /// refused meanwhile.
+    fn may_have(&self, wanted: &Wanted) -> bool {
+        let facts = &wanted.facts;
+        let now = self.clock.now();
+        let names = self.names(wanted, now);
+        self.identity.still_proven(&facts.caller, now)
+            && !self.is_refused(facts.own, &names, facts.space, now)
+    }
+
+    /// All known names of whose photo is wanted.
+    fn names(&self, wanted: &Wanted, now: Time) -> Vec<Subject> {
+        let facts = &wanted.facts;
+        self.cache.aliases.names(&facts.subject, facts.space, now)
+    }
+
     /// Asks Graph behind an answer that has been given already. Nobody waits for it.
     pub(super) fn ask_behind(self: &Arc<Self>, wanted: Wanted) {
         let wanted = Arc::new(wanted);
-        if let Seat::Leader(lead) = self.seat(&wanted) {
-            let rooms = Arc::clone(self);
-            tokio::spawn(async move {
-                let flown = rooms.fly(&wanted, Forward::Stale).await;
-                if let Some(proof) = wanted
-                    .facts
-                    .caller
-                    .proof
-                    .as_ref()
-                    .filter(|_| !flown.accepted)
-                {
-                    proof.renewal_failed();
-                }
-                lead.land(flown.landing);
-            });
-        }
+        let proof = wanted.facts.caller.proof.clone();
+        let proof = proof.filter(|_| wanted.renews);
+        let Seat::Leader(lead) = self.seat(&wanted) else {
+            if let Some(proof) = proof {
+                proof.renewal_failed();
+            }
+            return;
+        };
+        let rooms = Arc::clone(self);
+        tokio::spawn(async move {
+            let flown = rooms.fly(&wanted, Forward::Stale).await;
+            if let Some(proof) = proof.filter(|_| !flown.accepted) {
+                proof.renewal_failed();
+            }
+            lead.land(flown.landing);
+        });
     }
 
     /// Joins the open question that this caller may share, or opens one.
     fn seat(&self, wanted: &Wanted) -> Seat<FlightKey, Born, Word> {
         let facts = &wanted.facts;
-        let unproven = facts
-            .caller
-            .proof
-            .is_none()
-            .then_some(facts.caller.credential);
+        let now = self.clock.now();
+        let alone = wanted.renews || !self.identity.still_proven(&facts.caller, now);
         let key = FlightKey {
-            unproven,
+            token: alone.then_some(facts.caller.credential),
             key: facts.widest().clone(),
         };
-        let now = self.clock.now();
         // A question asked before a write that this caller may have seen is not its question.
         let joinable = |born: &Born| self.cache.believes(&wanted.place, *born, now);
         self.questions
@@ -225,6 +237,9 @@ impl Rooms {
         pass: Pass,
     ) -> Flown {
         let (born, asked) = (self.cache.doubts.born(), self.clock.now());
+        if self.tenant_would_have_answered(wanted, asked) {
+            self.ops.would_share();
+        }
         match self.upstream.ask(question(wanted, before.as_ref())).await {
             Ok(answer) => {
                 let took = self.clock.now().since(asked);
@@ -267,14 +282,14 @@ impl Rooms {
         }
         match status {
             StatusCode::NOT_MODIFIED if told.before.is_some() => {
-                self.unchanged(&told, &answer, now)
+                self.unchanged(&told, &answer, now).await
             }
             StatusCode::UNAUTHORIZED => {
                 self.identity.refused(&facts.caller.credential, now);
                 Flown::alone(told.relayed(answer))
             }
             StatusCode::FORBIDDEN => {
-                self.cache.doubts.refused(facts.own, &facts.subject, now);
+                self.denied(&facts.caller, &facts.photo.owner, now);
                 Flown::alone(told.relayed(answer))
             }
             _ if status.is_server_error() => {
@@ -288,13 +303,16 @@ impl Rooms {
     }
 
     /// 304: the caller may have what is held.
-    fn unchanged(&self, told: &Told<'_>, answer: &Response<Incoming>, now: Time) -> Flown {
-        let Some(before) = &told.before else {
-            return Flown::alone(told.problem(Problem::BrokenAnswer));
+    async fn unchanged(&self, told: &Told<'_>, answer: &Response<Incoming>, now: Time) -> Flown {
+        let Some(before) = told
+            .before
+            .as_ref()
+            .filter(|before| names_it(answer, before))
+        else {
+            return self.ask_whole(told).await;
         };
-        if self.accepted(told, None, now).is_none() {
-            // Graph's word came too late: the token has ended or been refused meanwhile.
-            return Flown::alone(told.problem(Problem::BrokenAnswer));
+        if self.accepted(told, Shown::Photo(None), now).is_none() {
+            return self.ask_whole(told).await;
         }
         let kept = self.cache.freshen(
             &told.wanted.place,
@@ -305,6 +323,22 @@ impl Rooms {
             now,
         );
         told.kept(kept.held, kept.not_stored, StatusCode::NOT_MODIFIED)
+    }
+
+    /// A 304 that lets nobody have what is held: it is about something else, or the token has
+    /// ended by our clock or been refused meanwhile. Asks for all of it, for this caller alone.
+    async fn ask_whole(&self, told: &Told<'_>) -> Flown {
+        match self.upstream.ask(question(told.wanted, None)).await {
+            Ok(answer) if answer.status() != StatusCode::NOT_MODIFIED => {
+                if answer.status() == StatusCode::UNAUTHORIZED {
+                    let credential = &told.wanted.facts.caller.credential;
+                    self.identity.refused(credential, self.clock.now());
+                }
+                Flown::alone(told.relayed(answer))
+            }
+            Ok(_) => Flown::alone(told.problem(Problem::BrokenAnswer)),
+            Err(error) => Flown::alone(told.problem(problem(&error))),
+        }
     }
 
     /// An answer that may be stored: takes its body in, and stores it on Graph's word about the
@@ -325,11 +359,23 @@ impl Rooms {
             Err(error) => return self.unanswered(told.wanted, told.why, &told.pass, &error),
         };
         let now = self.clock.now();
-        let graphs_own = kind != Kind::Absent || admission::is_graphs_own(&head.headers);
-        if !graphs_own || self.accepted(&told, Some(&bytes), now).is_none() {
-            let answer =
-                upstream::inbound(Response::from_parts(head, http_body_util::Full::new(bytes)));
-            return Flown::alone(told.handed_on(answer, None));
+        let alone = |bytes, reason| {
+            let answer = Response::from_parts(head.clone(), http_body_util::Full::new(bytes));
+            Flown::alone(told.handed_on(upstream::inbound(answer), reason))
+        };
+        // What is not Graph's word about a photo is no word about the caller either.
+        let shown = match admission::judge_body(kind, told.wanted.facts.photo.view, &bytes) {
+            Err(reason) => return alone(bytes, Some(reason)),
+            Ok(Kind::Absent) if kind == Kind::Absent => {
+                if !admission::is_graphs_own(&head.headers) {
+                    return alone(bytes, None);
+                }
+                Shown::NotFound(&bytes)
+            }
+            Ok(_) => Shown::Photo(Some(&bytes)),
+        };
+        if self.accepted(&told, shown, now).is_none() {
+            return alone(bytes, None);
         }
         let answered = Answered {
             status: head.status,
@@ -349,34 +395,60 @@ impl Rooms {
     }
 
     /// Graph has accepted the caller's token and answered about the subject: both are noted.
-    fn accepted(&self, told: &Told<'_>, json: Option<&Bytes>, now: Time) -> Option<Arc<Proof>> {
+    fn accepted(&self, told: &Told<'_>, shown: Shown<'_>, now: Time) -> Option<Arc<Proof>> {
         let facts = &told.wanted.facts;
         let proof = self.identity.accepted(&facts.caller, told.asked, now)?;
-        self.identity
-            .witnessed(&proof, &facts.owner, &facts.subject);
-        self.cache
-            .doubts
-            .granted(facts.own, &facts.subject, told.born);
+        if shown.is_about_a_photo() {
+            self.identity
+                .witnessed(&proof, &facts.owner, &facts.subject, told.asked);
+        }
         self.learn_names(&facts.caller, now);
-        if let (View::Metadata | View::List, PhotoOwner::User(upn), Some(json)) =
-            (facts.photo.view, &facts.photo.owner, json)
+        if let (View::Metadata | View::List, PhotoOwner::User(upn), Shown::Photo(Some(json))) =
+            (facts.photo.view, &facts.photo.owner, shown)
             && let Some(guid) = named_in(json)
         {
-            self.cache.aliases.learn(facts.space, guid, upn, now);
+            self.cache
+                .aliases
+                .learn(facts.space, guid, upn, told.asked, now);
         }
+        let names = self.names(told.wanted, now);
+        self.cache.doubts.granted(facts.own, &names, told.born);
         Some(proof)
     }
 
-    /// The names of the signed-in user, from the claims of a token Graph has accepted.
+    /// The names of the signed-in user, from the claims of a token Graph has accepted; as old as
+    /// the token, which keeps its names when the user is given others.
     pub(super) fn learn_names(&self, caller: &Caller, now: Time) {
         let principal = &caller.principal;
         if let (Some(tenant), Some(user), Some(upn)) =
             (principal.tenant(), principal.user(), principal.upn())
         {
+            let age = principal
+                .issued()
+                .map_or(0, |issued| now.unix_seconds().saturating_sub(issued));
+            let told = now.minus(Duration::from_secs(age));
             self.cache
                 .aliases
-                .learn(Space::Tenant(tenant), user, upn, now);
+                .learn(Space::Tenant(tenant), user, upn, told, now);
         }
+    }
+
+    /// Whether the `tenant` policy, were it in force, would have answered this from memory.
+    fn tenant_would_have_answered(&self, wanted: &Wanted, now: Time) -> bool {
+        let facts = &wanted.facts;
+        if wanted.renews || self.identity.sharing() == Sharing::Tenant {
+            return false;
+        }
+        let Some(current) = &wanted.place.current else {
+            return false;
+        };
+        if !self.cache.has_fresh(current, now) {
+            return false;
+        }
+        let names = self.names(wanted, now);
+        self.identity
+            .tenant_would_cover(&facts.caller, &facts.owner, &names, now)
+            && !self.is_refused(facts.own, &names, facts.space, now)
     }
 
     /// What is known of the picture: its validator is tried, its bytes are given on Graph's
@@ -531,6 +603,38 @@ impl Rooms {
         }
         let problem = problem(error);
         Flown::failed(self.instead(wanted, why, Detail::Error, problem), problem)
+    }
+}
+
+/// What an answer that counts shows.
+#[derive(Clone, Copy)]
+enum Shown<'a> {
+    /// A photo, or its JSON with these bytes.
+    Photo(Option<&'a Bytes>),
+    /// 404, with these bytes.
+    NotFound(&'a Bytes),
+}
+
+impl Shown<'_> {
+    /// Whether it tells that this caller may know of the owner's photo: "no such user" does not.
+    fn is_about_a_photo(&self) -> bool {
+        match self {
+            Self::Photo(_) => true,
+            Self::NotFound(json) => admission::says_no_photo(json),
+        }
+    }
+}
+
+/// Whether a 304 is about what is held: where it names a tag, it is the one that was sent.
+fn names_it(answer: &Response<Incoming>, before: &Held) -> bool {
+    let bare = |value: &HeaderValue| {
+        let tag = value.as_bytes();
+        tag.strip_prefix(b"W/").unwrap_or(tag).to_vec()
+    };
+    let sent = before.response.upstream_etag();
+    match (answer.headers().get(header::ETAG), sent) {
+        (Some(named), Some(sent)) => bare(named) == bare(sent),
+        _ => true,
     }
 }
 

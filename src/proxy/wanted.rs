@@ -5,7 +5,7 @@ use http::{HeaderValue, Request, header};
 use super::{Rooms, target};
 use crate::cache::{CurrentKey, Key, Place};
 use crate::clock::Time;
-use crate::identity::{Caller, Partition, Principal, Space, Subject};
+use crate::identity::{Caller, Partition, Principal, Sharing, Space, Subject};
 use crate::route::{Mailbox, ObjectId, PhotoOwner, PhotoRequest, TeamPlace, View};
 use crate::upstream::{Budget, Trace};
 
@@ -37,12 +37,13 @@ impl Facts {
         let subject = Subject::of(&owner, principal);
         let own = rooms.identity.own_partition(&caller);
         let own_key = key(rooms, &photo, &owner, own);
-        let shared = rooms
-            .identity
-            .shared_partition(&caller, &owner, &subject)
-            .filter(|_| {
-                let names = rooms.cache.aliases.names(&subject, space, now);
-                !rooms.cache.doubts.is_refused(own, &names)
+        let shared = (rooms.identity.sharing() == Sharing::Tenant)
+            .then(|| rooms.cache.aliases.names(&subject, space, now))
+            .filter(|names| !rooms.is_refused(own, names, space, now))
+            .and_then(|names| {
+                rooms
+                    .identity
+                    .shared_partition(&caller, &owner, &names, now)
             });
         let shared_key = shared.map(|shared| key(rooms, &photo, &owner, shared));
         Self {
@@ -77,6 +78,8 @@ pub(super) struct Wanted {
     pub(super) authorization: HeaderValue,
     pub(super) trace: Trace,
     pub(super) budget: Budget,
+    /// Whether it is asked to renew this very token's proof.
+    pub(super) renews: bool,
 }
 
 impl Wanted {
@@ -124,6 +127,7 @@ impl Wanted {
             authorization: authorization.unwrap_or_else(|| HeaderValue::from_static("")),
             trace: Trace::of(request.headers()),
             budget: Budget::of(caller, owner.kind()),
+            renews: false,
             facts,
         }
     }

@@ -99,8 +99,10 @@ impl ObjectId {
     pub fn subject(&self) -> Self {
         match self {
             Self::Upn(name) if name.contains(GUEST_ENCODED_TWICE) => {
-                Self::Upn(name.replace(GUEST_ENCODED_TWICE, GUEST).into())
+                Self::Upn(name.replace(GUEST_ENCODED_TWICE, GUEST).into()).subject()
             }
+            // Letters beyond ASCII have case too, where anybody has them in a name.
+            Self::Upn(name) if !name.is_ascii() => Self::Upn(name.to_lowercase().into()),
             other => other.clone(),
         }
     }
