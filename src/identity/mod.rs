@@ -199,3 +199,5 @@ impl Identity {
         self.proofs.maintain(now);
     }
 }
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@
     reason = "a test that cannot be set up has failed"
 )]
 
+pub(crate) mod attack;
 pub(crate) mod binary;
 pub(crate) mod frames;
 pub(crate) mod raw;
