@@ -2,6 +2,7 @@
 
 mod collapsing;
 mod drop_in;
+mod faults;
 mod fewer_calls;
 mod hardening;
 mod isolation;
@@ -9,5 +10,6 @@ mod operator;
 mod proofs;
 mod protocols;
 mod settings;
+mod streaming;
 mod support;
 mod throttling;
