@@ -1,5 +1,6 @@
 //! What the product promises, tried through its sockets. One file per promise.
 
+mod bounded;
 mod collapsing;
 mod drop_in;
 mod faults;
@@ -10,6 +11,7 @@ mod operator;
 mod proofs;
 mod protocols;
 mod settings;
+mod shutdown;
 mod streaming;
 mod support;
 mod throttling;

@@ -106,9 +106,14 @@ impl Wire {
 
     /// A caller's connection.
     pub(crate) async fn to(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
+        Self::try_to(address).await.unwrap()
+    }
+
+    /// A caller's connection; `None` where it is refused.
+    pub(crate) async fn try_to(address: SocketAddr) -> Option<Self> {
+        let stream = TcpStream::connect(address).await.ok()?;
         stream.set_nodelay(true).unwrap();
-        Self::of(stream, Arc::default())
+        Some(Self::of(stream, Arc::default()))
     }
 
     /// Sends bytes; that the other end has gone shows in what is read.
