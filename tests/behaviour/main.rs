@@ -7,6 +7,7 @@ mod faults;
 mod fewer_calls;
 mod hardening;
 mod isolation;
+mod logs;
 mod operator;
 mod proofs;
 mod protocols;
