@@ -82,6 +82,23 @@ impl Aliases {
         names
     }
 
+    /// All known names of a subject in any tenant, itself first: for purges, which may reach
+    /// too far and never too short.
+    pub fn names_anywhere(&self, subject: &Subject) -> Vec<Subject> {
+        let mut names = vec![subject.clone()];
+        for (_, (guid, _)) in self.guids.iter().filter(
+            |(key, _)| matches!(subject, Subject::User(ObjectId::Upn(upn)) if *upn == key.1),
+        ) {
+            names.push(Subject::User(ObjectId::Guid(guid)));
+        }
+        for (_, (upn, _)) in self.upns.iter().filter(
+            |(key, _)| matches!(subject, Subject::User(ObjectId::Guid(guid)) if *guid == key.1),
+        ) {
+            names.push(Subject::User(ObjectId::Upn(upn)));
+        }
+        names
+    }
+
     /// How many pairs are known.
     pub fn known(&self) -> u64 {
         self.upns.entry_count()

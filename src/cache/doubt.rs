@@ -18,7 +18,7 @@ use super::alias::Aliases;
 use super::refusal::{Note, Refusals};
 use crate::clock::Time;
 use crate::identity::{Partition, Space, Subject};
-use crate::route::ObjectId;
+use crate::route::{Guid, ObjectId};
 
 /// How many noted names are kept before everything older is doubted instead.
 const MOST_NOTES: usize = 20_000;
@@ -63,6 +63,8 @@ struct Notes {
     /// Notes of a form that count in every space.
     forms_everywhere: HashMap<Form, u64>,
     refusals: Refusals,
+    /// Purges of one tenant; `None` is what belongs to none that we know of.
+    tenants: HashMap<Option<Guid>, u64>,
 }
 
 impl Notes {
@@ -118,6 +120,32 @@ impl Doubts {
                     notes.forms_everywhere.insert(*form, at);
                 }
             }
+        });
+    }
+
+    /// The operator has purged an owner, by all `names` that are known: whatever was asked for
+    /// before is not stored any more. Where only one is known, answers by the other forms must
+    /// be revalidated.
+    pub fn purged(&self, names: &[Subject], now: Time) {
+        self.note(|notes, at| {
+            for name in names {
+                notes.subjects.insert(name.clone(), Note { at, made: now });
+                for (form, whose) in other_forms(form_of(name)) {
+                    if *whose == Whose::Unpaired && names.len() > 1 {
+                        continue;
+                    }
+                    notes.forms_anywhere.insert(*form, at);
+                    notes.forms_everywhere.insert(*form, at);
+                }
+            }
+        });
+    }
+
+    /// The operator has purged a tenant, and what belongs to none that we know of.
+    pub fn purged_tenant(&self, tenant: Guid) {
+        self.note(|notes, at| {
+            notes.tenants.insert(Some(tenant), at);
+            notes.tenants.insert(None, at);
         });
     }
 
@@ -181,7 +209,8 @@ impl Doubts {
         let refused =
             partition.and_then(|own| notes.refusals.latest(&own, &names, space, aliases, now));
         let certain = written.max(refused).unwrap_or(0);
-        if born.0 < certain.max(notes.everything) {
+        let tenant = notes.tenants.get(&space.tenant()).copied().unwrap_or(0);
+        if born.0 < certain.max(notes.everything).max(tenant) {
             return Some(Doubt::Certain);
         }
         let form = form_of(subject);

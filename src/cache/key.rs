@@ -79,6 +79,16 @@ impl BodyKey {
         }
     }
 
+    /// Whose names mean the same.
+    pub fn space(&self) -> Space {
+        self.space
+    }
+
+    /// What it shows.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
     /// The digest of the bytes: SHA-256 cut to 128 bits.
     pub fn digest(&self) -> &[u8; 16] {
         &self.digest

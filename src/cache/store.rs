@@ -92,7 +92,7 @@ pub struct Kept {
 /// Everything that is held.
 pub struct Cache {
     config: Config,
-    slots: sync::Cache<SlotKey, Slot>,
+    pub(super) slots: sync::Cache<SlotKey, Slot>,
     /// After which writes and refusals what is held is in doubt.
     pub doubts: Doubts,
     /// Which names mean the same.
@@ -468,7 +468,7 @@ fn stored_fields(fields: &HeaderMap) -> HeaderMap {
 
 /// The key of a slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum SlotKey {
+pub(super) enum SlotKey {
     Response(Key),
     Current(CurrentKey),
     Body(Arc<BodyKey>),
@@ -515,13 +515,20 @@ impl Equivalent<SlotKey> for RefKey<'_> {
 
 /// What is in a slot.
 #[derive(Debug, Clone)]
-enum Slot {
+pub(super) enum Slot {
     Response(Arc<StoredResponse>),
     Body(Bytes, Duration),
 }
 
 impl Slot {
-    fn weight(&self) -> u32 {
+    pub(super) fn response(&self) -> Option<&StoredResponse> {
+        match self {
+            Self::Response(response) => Some(response),
+            Self::Body(..) => None,
+        }
+    }
+
+    pub(super) fn weight(&self) -> u32 {
         let bytes = match self {
             Self::Response(response) => match &response.body {
                 StoredBody::Inline(bytes) => bytes.len(),

@@ -76,6 +76,19 @@ fn is_b64token(token: &[u8]) -> bool {
 pub struct Credential([u8; 16]);
 
 impl Credential {
+    /// Reads what [`Credential::hex`] gives.
+    pub fn parse(hex: &str) -> Option<Self> {
+        let digits = hex.len() == 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let value = u128::from_str_radix(hex, 16).ok().filter(|_| digits)?;
+        Some(Self(value.to_be_bytes()))
+    }
+
+    /// The hash as 32 digits, for an operator to name a token by: made with a key that nobody
+    /// outside the process knows, so it leads back to no token.
+    pub fn hex(self) -> String {
+        format!("{:032x}", u128::from_be_bytes(self.0))
+    }
+
     /// The hash itself, to be hashed again.
     pub(super) fn bytes(self) -> [u8; 16] {
         self.0

@@ -100,6 +100,18 @@ impl Identity {
         })
     }
 
+    /// The caller of a token that is known by its hash alone; only where it is proven, since
+    /// nothing else is remembered of a token.
+    pub fn proven(&self, credential: Credential, now: Time) -> Option<Caller> {
+        let proof = self.proofs.get(&credential, now)?;
+        Some(Caller {
+            credential,
+            principal: Arc::clone(&proof.principal),
+            expires: proof.expires,
+            proof: Some(proof),
+        })
+    }
+
     /// Graph has accepted this caller's token on a photo request asked at `asked`.
     ///
     /// Nothing is remembered when Graph refused the token after `asked`, or when the token has

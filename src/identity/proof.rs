@@ -56,6 +56,13 @@ impl Proof {
         now.since(self.asked) < self.ttl && !ended(self.expires, now)
     }
 
+    /// How long it still holds, unless Graph refuses the token before.
+    pub fn left(&self, now: Time) -> Duration {
+        let left = self.ttl.saturating_sub(now.since(self.asked));
+        let ends = |expires: u64| Duration::from_secs(expires.saturating_sub(now.unix_seconds()));
+        self.expires.map(ends).map_or(left, |ends| ends.min(left))
+    }
+
     /// Whether this caller should renew the proof behind its answer. Says so to one caller at
     /// a time, and after a failure not before the next part of its life.
     pub fn wants_renewal(&self, now: Time) -> bool {

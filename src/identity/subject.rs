@@ -14,6 +14,16 @@ pub enum Space {
     Principal(PrincipalId),
 }
 
+impl Space {
+    /// The tenant, where it is known to be one's.
+    pub fn tenant(self) -> Option<Guid> {
+        match self {
+            Self::Tenant(tenant) => Some(tenant),
+            Self::Alone(_) | Self::Principal(_) => None,
+        }
+    }
+}
+
 /// What a photo shows. A team and its group show one picture; a contact is one contact by
 /// whatever folder path it is reached.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -6,6 +6,9 @@
 //! - `GET /metrics` OpenMetrics
 //! - `GET /figures` the same for the dashboard; `?history` adds the last half hour
 //! - `GET /config` the settings as they hold, each with its origin, without secrets
+//! - `GET /explain?target` what would happen to a GET of that path, and why, for the bearer in
+//!   `Explain-Authorization` or the token whose hash is in `Explain-Credential`
+//! - `POST /purge` `{"owner":…}`, `{"tenant":…}` or `{"everything":true}`; says how much went
 //!
 //! With `admin_token` everything but the first three wants it as a bearer token. Without one
 //! only this machine can reach the port, and `Host` must name this machine, so that no page in
@@ -34,7 +37,7 @@ use tokio::task::JoinSet;
 
 use super::history::{self, History};
 use super::watched::Watched;
-use super::{Secret, metrics, report};
+use super::{Secret, explain, metrics, purge, report};
 
 /// Connections held at once; the next one waits in the backlog.
 const MOST_CONNECTIONS: usize = 64;
@@ -54,7 +57,7 @@ pub struct Admin {
     token: Option<Secret>,
 }
 
-type Answer = Response<Full<Bytes>>;
+pub(super) type Answer = Response<Full<Bytes>>;
 
 impl Admin {
     /// Takes the address. Must be called inside a tokio runtime.
@@ -193,7 +196,12 @@ impl Desk {
             "/metrics" if reads => self.metrics(),
             "/figures" if reads => self.figures(request.uri().query() == Some("history")),
             "/config" if reads => self.config(),
-            "/metrics" | "/figures" | "/config" | "/" | "/livez" | "/readyz" => {
+            "/explain" if reads => explain::answer(&self.watched, &request),
+            "/purge" if *request.method() == Method::POST => {
+                purge::answer(&self.watched, request).await
+            }
+            "/purge" => not_allowed("POST"),
+            "/metrics" | "/figures" | "/config" | "/explain" | "/" | "/livez" | "/readyz" => {
                 not_allowed("GET, HEAD")
             }
             _ => problem(StatusCode::NOT_FOUND, "no such page"),
@@ -312,13 +320,13 @@ fn text(status: StatusCode, words: &'static str) -> Answer {
     answer
 }
 
-fn json_page(status: StatusCode, value: &Value) -> Answer {
+pub(super) fn json_page(status: StatusCode, value: &Value) -> Answer {
     let mut answer = page("application/json", value.to_string());
     *answer.status_mut() = status;
     answer
 }
 
-fn problem(status: StatusCode, words: &str) -> Answer {
+pub(super) fn problem(status: StatusCode, words: &str) -> Answer {
     json_page(status, &json!({ "error": words }))
 }
 

@@ -7,9 +7,11 @@
 
 pub mod admin;
 mod config;
+mod explain;
 mod figures;
 mod history;
 mod metrics;
+mod purge;
 mod report;
 mod system;
 pub mod telemetry;

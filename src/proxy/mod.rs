@@ -5,6 +5,7 @@
 //! here. [`wanted`] gathers the facts of one request, [`question`] asks Graph.
 
 pub mod config;
+mod explain;
 mod question;
 mod wanted;
 
@@ -16,6 +17,7 @@ use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 
 pub use config::Config;
+pub use explain::{Explanation, Look, Whom};
 pub use question::Questions;
 use wanted::{Facts, Wanted};
 

@@ -345,3 +345,172 @@ async fn the_settings_are_shown_with_their_origin_and_without_secrets() {
     assert_eq!(settings["admin_token"]["hidden"], true);
     assert!(!String::from_utf8_lossy(&reply.body).contains(secret));
 }
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+impl Operator {
+    async fn purge(&self, order: &str) -> serde_json::Value {
+        let reply = self.send(Method::POST, "/purge", &[JSON], order).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        reply.json()
+    }
+
+    async fn explain(&self, target: &str, token: &str) -> serde_json::Value {
+        let bearer = format!("Bearer {token}");
+        let fields = [("explain-authorization", bearer.as_str())];
+        let reply = self
+            .send(Method::GET, &format!("/explain?{target}"), &fields, "")
+            .await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        let text = String::from_utf8_lossy(&reply.body);
+        assert!(!text.contains(token), "{text}");
+        reply.json()
+    }
+}
+
+#[tokio::test]
+async fn a_purged_owner_is_gone_by_every_name_and_nobody_else_is() {
+    let world = watched().await;
+    let (token, person) = (world.token(0), world.person(1));
+    let by_id = format!("/v1.0/users/{}/photo/$value", person.id);
+    let by_name = format!("/v1.0/users/{}/photo", person.upn);
+    let other = format!("/v1.0/users/{}/photo/$value", world.person(2).id);
+    for path in [&by_id, &by_name, &other] {
+        world.get(path, &token).await;
+        assert!(world.get(path, &token).await.is_hit(), "{path}");
+    }
+    let order = serde_json::json!({ "owner": person.upn.to_uppercase() }).to_string();
+    let purged = Operator::of(&world).purge(&order).await;
+    assert!(purged["entries"].as_u64() >= Some(2), "{purged}");
+    assert!(purged["bytes"].as_u64() >= Some(2 * 1024), "{purged}");
+    assert!(!world.get(&by_id, &token).await.is_hit());
+    assert!(!world.get(&by_name, &token).await.is_hit());
+    assert!(world.get(&other, &token).await.is_hit());
+    assert!(world.get(&by_id, &token).await.is_hit(), "it is held anew");
+}
+
+#[tokio::test]
+async fn a_purged_name_whose_other_form_is_unknown_doubts_the_other_form() {
+    let world = watched().await;
+    let (token, person) = (world.token(0), world.person(1));
+    let by_id = format!("/v1.0/users/{}/photo/$value", person.id);
+    world.get(&by_id, &token).await;
+    let order = serde_json::json!({ "owner": person.upn }).to_string();
+    Operator::of(&world).purge(&order).await;
+    let reply = world.get(&by_id, &token).await;
+    assert!(reply.went_to_graph(), "{reply:?}");
+}
+
+#[tokio::test]
+async fn an_answer_in_flight_when_its_owner_is_purged_is_not_kept() {
+    let world = watched().await;
+    let (token, person) = (world.token(0), world.person(1));
+    let path = format!("/v1.0/users/{}/photo/$value", person.id);
+    for order in [
+        serde_json::json!({ "owner": person.id }),
+        serde_json::json!({ "tenant": world.graph.tenant().id }),
+        serde_json::json!({ "everything": true }),
+    ] {
+        let hold = world.graph.hold();
+        let asking = world.get(&path, &token);
+        let purging = async {
+            hold.waiting(1).await;
+            Operator::of(&world).purge(&order.to_string()).await;
+            drop(hold);
+        };
+        let (reply, ()) = tokio::join!(asking, purging);
+        assert_eq!(reply.status, 200, "{reply:?}");
+        let again = world.get(&path, &token).await;
+        assert!(!again.is_hit(), "{order}: {again:?}");
+        Operator::of(&world).purge(r#"{"everything":true}"#).await;
+    }
+}
+
+#[tokio::test]
+async fn a_purge_of_a_tenant_or_of_everything_says_how_much_went() {
+    let world = watched().await;
+    let (operator, token) = (Operator::of(&world), world.token(0));
+    let path = format!("/v1.0/users/{}/photo/$value", world.person(1).id);
+    let tenant = serde_json::json!({ "tenant": world.graph.tenant().id }).to_string();
+    let stranger = r#"{"tenant":"00000000-0000-4000-8000-00000000ffff"}"#;
+    world.get(&path, &token).await;
+    assert_eq!(operator.purge(stranger).await["entries"], 0);
+    assert!(world.get(&path, &token).await.is_hit());
+    assert!(operator.purge(&tenant).await["entries"].as_u64() >= Some(1));
+    assert!(!world.get(&path, &token).await.is_hit());
+    assert!(operator.purge(r#"{"everything":true}"#).await["entries"].as_u64() >= Some(1));
+    assert_eq!(world.proxy.rooms.cache.held(), (0, 0));
+    assert_eq!(operator.purge(r#"{"everything":true}"#).await["entries"], 0);
+}
+
+#[tokio::test]
+async fn an_order_that_is_not_plain_purges_nothing() {
+    let world = watched().await;
+    let (operator, token) = (Operator::of(&world), world.token(0));
+    let path = format!("/v1.0/users/{}/photo/$value", world.person(1).id);
+    world.get(&path, &token).await;
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let plain = [("content-type", "text/plain")];
+    let everything = r#"{"everything":true}"#;
+    for (fields, order, status) in [
+        (&form[..], everything, 415),
+        (&plain[..], everything, 415),
+        (&[][..], everything, 415),
+        (&[JSON][..], "", 400),
+        (&[JSON][..], "{}", 400),
+        (&[JSON][..], r#"{"everything":false}"#, 400),
+        (&[JSON][..], r#"{"owner":""}"#, 400),
+        (&[JSON][..], r#"{"tenant":"all"}"#, 400),
+        (&[JSON][..], r#"{"everything":true,"owner":"x"}"#, 400),
+        (&[JSON][..], r#"{"everything":true,"more":1}"#, 400),
+    ] {
+        let reply = operator.send(Method::POST, "/purge", fields, order).await;
+        assert_eq!(reply.status.as_u16(), status, "{order}: {reply:?}");
+    }
+    assert_eq!(operator.get("/purge").await.status, 405);
+    assert!(world.get(&path, &token).await.is_hit());
+}
+
+#[tokio::test]
+async fn explain_tells_what_would_happen_and_asks_nobody() {
+    let world = watched().await;
+    let (operator, token) = (Operator::of(&world), world.token(0));
+    let path = format!("/v1.0/users/{}/photo/$value", world.person(1).id);
+    let told = operator.explain(&path, &token).await;
+    assert_eq!(told["caller"]["proven"], false);
+    assert_eq!(told["verdict"], "Graph is asked first (request)");
+    assert_eq!(world.graph.count(), 0);
+    world.get(&path, &token).await;
+    let told = operator.explain(&path, &token).await;
+    assert_eq!(told["verdict"], "answered from memory", "{told:#}");
+    assert_eq!(told["photo"]["view"], "Media");
+    assert_eq!(told["looks"][0]["partition"], "principal");
+    assert_eq!(told["looks"][0]["found"], "fresh");
+    assert!(told["proof_left_seconds"].as_u64() > Some(800), "{told:#}");
+    let text = told.to_string();
+    for secret in [&world.person(1).id, &world.person(0).upn] {
+        assert!(!text.contains(secret.as_str()), "{text}");
+    }
+    // The hash it gives names the token from here on.
+    let hash = told["caller"]["credential"].as_str().expect("a hash");
+    let fields = [("explain-credential", hash)];
+    let target = format!("/explain?{path}");
+    let by_hash = operator.send(Method::GET, &target, &fields, "").await;
+    assert_eq!(by_hash.json()["verdict"], "answered from memory");
+    let stranger = [("explain-credential", "00000000000000000000000000000000")];
+    let unknown = operator.send(Method::GET, &target, &stranger, "").await;
+    assert!(
+        unknown.json()["verdict"]
+            .as_str()
+            .expect("words")
+            .starts_with("no token of that")
+    );
+    let other = operator.explain(&path, &world.token(1)).await;
+    assert_eq!(other["verdict"], "Graph is asked first (request)");
+    let odd = operator
+        .explain("/v1.0/users/x;y/photo/$value", &token)
+        .await;
+    assert_eq!(odd["photo"], serde_json::Value::Null);
+    assert_eq!(operator.get("/explain").await.status, 400);
+    assert_eq!(world.graph.count(), 1);
+}
