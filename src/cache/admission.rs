@@ -2,25 +2,22 @@
 //!
 //! What is not named here is never stored, whatever the settings say.
 
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 
 use super::freshness::Directives;
 use super::stored::Kind;
 use crate::route::View;
 
-/// The request fields that may differ from caller to caller on a photo question. An answer
-/// that varies by one of them belongs to one caller; everything else we send is either part of
-/// the key or the same for all.
-const VARYING_REQUEST_FIELDS: [&str; 8] = [
-    // A principal has more than one token.
-    "authorization",
-    "user-agent",
-    "client-request-id",
-    "sdkversion",
-    "traceparent",
-    "tracestate",
-    "x-ms-throttle-priority",
-    "feature-flag",
+/// The request fields by which a stored answer may vary, because each is accounted for. An
+/// answer that varies by any other field belongs to the caller who asked (RFC 9111 §4.1); by
+/// `Authorization` too, since a principal has more than one token.
+pub const ACCOUNTED_FOR: [&str; 3] = [
+    // Made of the key, and for a picture the same for all.
+    "accept",
+    // `identity`, always; it suits everybody.
+    "accept-encoding",
+    // Never sent with a question, and the fields of a reply that go by it are our own.
+    "origin",
 ];
 
 /// Why an answer is not stored.
@@ -34,7 +31,7 @@ pub enum NotStored {
     Encoding,
     /// `Cache-Control: no-store`.
     NoStore,
-    /// `Vary: *`, or by a field that differs from caller to caller.
+    /// `Vary: *`, or by a field that is no part of the key.
     Vary,
     /// A body that is empty, or is not what its type says.
     Body,
@@ -75,10 +72,10 @@ pub fn judge_head(view: View, status: StatusCode, fields: &HeaderMap) -> Result<
     if Directives::of(fields).has("no-store") {
         return Err(NotStored::NoStore);
     }
-    if fields.contains_key(header::CONTENT_ENCODING) || fields.contains_key(header::CONTENT_RANGE) {
+    if is_coded(fields) || fields.contains_key(header::CONTENT_RANGE) {
         return Err(NotStored::Encoding);
     }
-    if varies_by_caller(fields) {
+    if varies_beyond_the_key(fields) {
         return Err(NotStored::Vary);
     }
     let essence = essence(fields);
@@ -109,7 +106,9 @@ pub fn judge_body(kind: Kind, view: View, bytes: &[u8]) -> Result<Kind, NotStore
             let object = json.as_object().ok_or(NotStored::Body)?;
             let fits = match view {
                 View::List => object.get("value").is_some_and(serde_json::Value::is_array),
-                View::Media | View::Metadata => !object.contains_key("error"),
+                View::Media | View::Metadata => {
+                    !object.contains_key("error") && object.keys().any(|name| is_photos(name))
+                }
             };
             if !fits {
                 return Err(NotStored::Body);
@@ -120,6 +119,11 @@ pub fn judge_body(kind: Kind, view: View, bytes: &[u8]) -> Result<Kind, NotStore
             Ok(if absent { Kind::Absent } else { Kind::Json })
         }
     }
+}
+
+/// Whether a member is one of a `profilePhoto`'s (Graph: profilePhoto resource type).
+fn is_photos(member: &str) -> bool {
+    matches!(member, "id" | "width" | "height") || member.starts_with("@odata.")
 }
 
 /// Whether a 404 is Graph's own: its answers carry a `request-id`, a gateway's do not.
@@ -142,18 +146,46 @@ pub fn says_no_photo(body: &[u8]) -> bool {
         })
 }
 
-fn varies_by_caller(fields: &HeaderMap) -> bool {
-    fields.get_all(header::VARY).iter().any(|value| {
-        let text = String::from_utf8_lossy(value.as_bytes());
-        text.split(',').any(|name| {
-            let name = name.trim();
-            name == "*"
-                || HeaderName::try_from(name).is_err() && !name.is_empty()
-                || VARYING_REQUEST_FIELDS
-                    .iter()
-                    .any(|field| name.eq_ignore_ascii_case(field))
-        })
+/// Judges the head of a 304, whose fields take the place of stored ones (RFC 9111 §4.3.4).
+///
+/// # Errors
+///
+/// The reason why the answer it confirms may no longer be held.
+pub fn judge_update(fields: &HeaderMap) -> Result<(), NotStored> {
+    if Directives::of(fields).has("no-store") {
+        return Err(NotStored::NoStore);
+    }
+    if varies_beyond_the_key(fields) {
+        return Err(NotStored::Vary);
+    }
+    Ok(())
+}
+
+fn varies_beyond_the_key(fields: &HeaderMap) -> bool {
+    vary(fields).any(|name| {
+        !ACCOUNTED_FOR
+            .iter()
+            .any(|field| name.eq_ignore_ascii_case(field))
     })
+}
+
+/// The members of `Vary`, all its lines together. What cannot be read is a member like no
+/// field's name.
+fn vary(fields: &HeaderMap) -> impl Iterator<Item = &str> {
+    fields
+        .get_all(header::VARY)
+        .iter()
+        .flat_map(|value| value.to_str().unwrap_or("*").split(','))
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+}
+
+/// Whether the body is coded: by anything but `identity`, which says it is not.
+fn is_coded(fields: &HeaderMap) -> bool {
+    fields
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 /// The media type without parameters, lowered; `None` without exactly one readable field.

@@ -9,11 +9,13 @@
 //!
 //! Never touches the network, the system clock (`now` is an argument) or a token.
 //!
-//! Read [`key`], then [`stored`], [`freshness`], [`admission`], [`doubt`], and [`store`].
+//! Read [`key`], then [`stored`], [`freshness`], [`demand`], [`admission`], [`doubt`], and
+//! [`store`].
 
 pub mod admission;
 pub mod alias;
 pub mod config;
+pub mod demand;
 pub mod doubt;
 pub mod freshness;
 pub mod key;
@@ -22,8 +24,12 @@ mod refusal;
 pub mod store;
 pub mod stored;
 
+#[cfg(test)]
+mod tests;
+
 pub use admission::NotStored;
 pub use config::{CallerDirectives, Config, UpstreamDirectives};
+pub use demand::Demand;
 pub use doubt::Born;
 pub use key::{Authority, CurrentKey, Key};
 pub use purge::Purged;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use equivalent::Equivalent;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use moka::Expiry;
 use moka::notification::RemovalCause;
 use moka::policy::EvictionPolicy;
@@ -17,7 +17,7 @@ use super::admission::{self, NotStored};
 use super::alias::Aliases;
 use super::config::Config;
 use super::doubt::{Born, Doubt, Doubts};
-use super::freshness::Freshness;
+use super::freshness::{Freshness, http_date};
 use super::key::{BodyKey, CurrentKey, Key};
 use super::stored::{Held, Kind, STORED_FIELDS, StoredBody, StoredResponse};
 use crate::clock::Time;
@@ -182,9 +182,9 @@ impl Cache {
         let staleness = response.staleness(now);
         if response.is_fresh(now) {
             Lookup::Fresh(held)
-        } else if staleness <= response.stale_while_revalidate {
+        } else if staleness < response.stale_while_revalidate {
             Lookup::Stale(held)
-        } else if staleness <= response.stale_if_error {
+        } else if staleness < response.stale_if_error {
             Lookup::Expired(held)
         } else {
             Lookup::Doubted(held)
@@ -236,8 +236,8 @@ impl Cache {
     ) -> Kept {
         let judged = admission::judge_body(kind, place.view, &answered.bytes);
         let kind = judged.unwrap_or(kind);
-        let freshness = Freshness::of(&self.config, kind, answered.fields, self.jitter());
-        let fields = stored_fields(answered.fields);
+        let freshness = Freshness::of(&self.config, kind, answered.fields, now, self.jitter());
+        let fields = dated(stored_fields(answered.fields), now);
         let (body, bytes, own_etag) = Self::body(place, kind, &fields, answered.bytes, before);
         let response = StoredResponse {
             status: answered.status,
@@ -251,6 +251,8 @@ impl Cache {
             lifetime: freshness.lifetime,
             stale_while_revalidate: freshness.stale_while_revalidate,
             stale_if_error: freshness.stale_if_error,
+            must_revalidate: freshness.must_revalidate,
+            hold: freshness.hold,
             born: answered.born,
             subject: place.subject.clone(),
             space: place.space,
@@ -276,9 +278,10 @@ impl Cache {
         born: Born,
         now: Time,
     ) -> Kept {
-        let freshness = Freshness::of(&self.config, before.response.kind, answered, self.jitter());
+        let kind = before.response.kind;
+        let freshness = Freshness::of(&self.config, kind, answered, now, self.jitter());
         let mut fields = before.response.fields.clone();
-        for (name, value) in &stored_fields(answered) {
+        for (name, value) in &dated(stored_fields(answered), now) {
             // A 304's Content-Type describes nothing, its ETag is the one we sent.
             if *name != header::CONTENT_TYPE && *name != header::ETAG {
                 fields.insert(name, value.clone());
@@ -291,6 +294,8 @@ impl Cache {
             lifetime: freshness.lifetime,
             stale_while_revalidate: freshness.stale_while_revalidate,
             stale_if_error: freshness.stale_if_error,
+            must_revalidate: freshness.must_revalidate,
+            hold: freshness.hold,
             born,
             subject: place.subject.clone(),
             space: place.space,
@@ -300,8 +305,23 @@ impl Cache {
             response: Arc::new(response),
             bytes: before.bytes.clone(),
         };
+        if let Err(reason) = admission::judge_update(answered) {
+            self.drop_from(place);
+            let not_stored = Some(reason);
+            return Kept { held, not_stored };
+        }
         let not_stored = self.insert(place, &held, now).err();
         Kept { held, not_stored }
+    }
+
+    /// Ends what is held in this place: Graph no longer lets it be stored.
+    fn drop_from(&self, place: &Place) {
+        for key in &place.keys {
+            self.slots.invalidate(&RefKey::Response(key));
+        }
+        if let Some(current) = &place.current {
+            self.slots.invalidate(&RefKey::Current(current));
+        }
     }
 
     /// Drops what has ended, and what is in certain doubt. To be called on a timer: people's
@@ -363,14 +383,19 @@ impl Cache {
             .about(*born, own, subject, *space, &self.aliases, now)
     }
 
-    fn insert(&self, place: &Place, held: &Held, now: Time) -> Result<(), NotStored> {
+    fn insert(
+        &self,
+        place: &Place,
+        held: &Held,
+        now: Time,
+    ) -> Result<(), NotStored> {
         if !self.believes(place, held.response.born, now) {
             return Err(NotStored::Written);
         }
-        let hold = held.response.hold().as_secs().saturating_add(1);
+        let hold = held.response.hold.as_secs().saturating_add(1);
         self.longest_hold.fetch_max(hold, Ordering::Relaxed);
         if let StoredBody::Shared(key) = &held.response.body {
-            let slot = Slot::Body(held.bytes.clone(), held.response.hold());
+            let slot = Slot::Body(held.bytes.clone(), held.response.hold);
             self.slots.insert(SlotKey::Body(Arc::clone(key)), slot);
         }
         let keys = place.keys.iter().cloned().map(SlotKey::Response);
@@ -384,8 +409,14 @@ impl Cache {
             let slot = Slot::Response(Arc::clone(&held.response));
             self.slots.insert(key.clone(), slot);
         }
+<<<<<<< HEAD
         if self.believes(place, held.response.born, now) {
             return Ok(());
+=======
+        for key in &place.keys {
+            let slot = Slot::Response(Arc::clone(&held.response));
+            self.slots.insert(SlotKey::Response(key.clone()), slot);
+>>>>>>> c20e8a4 (cache: read every directive, and obey it where told)
         }
         // A write came in between, and its sweep may have passed already.
         for key in &keys {
@@ -455,15 +486,46 @@ fn own_etag(digest: &[u8; 16]) -> HeaderValue {
     HeaderValue::from_str(&text).expect("hex digits in quotes are a header value")
 }
 
-/// The fields that are kept of an answer's, repeats included.
+/// The fields that are kept of an answer's: of one that should be there once, the first; none
+/// that `Connection` says is for one hop (RFC 9111 §3.1).
 fn stored_fields(fields: &HeaderMap) -> HeaderMap {
     let mut kept = HeaderMap::with_capacity(STORED_FIELDS.len());
     for name in &STORED_FIELDS {
-        for value in fields.get_all(name) {
-            kept.append(name, value.clone());
+        let most = if name == header::CONTENT_LANGUAGE {
+            usize::MAX
+        } else {
+            1
+        };
+        if !is_for_one_hop(name, fields) {
+            for value in fields.get_all(name).iter().take(most) {
+                kept.append(name, value.clone());
+            }
         }
     }
     kept
+}
+
+fn is_for_one_hop(name: &HeaderName, fields: &HeaderMap) -> bool {
+    fields
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .any(|option| {
+            option
+                .trim_ascii()
+                .eq_ignore_ascii_case(name.as_str().as_bytes())
+        })
+}
+
+/// With the time it was received as its `Date`, where Graph gave none that can be read
+/// (RFC 9110 §6.6.1).
+fn dated(mut fields: HeaderMap, received: Time) -> HeaderMap {
+    if fields.get(header::DATE).and_then(http_date).is_none() {
+        let text = httpdate::fmt_http_date(received.wall());
+        fields.remove(header::DATE);
+        fields.extend(HeaderValue::try_from(text).map(|date| (header::DATE, date)));
+    }
+    fields
 }
 
 /// The key of a slot.
@@ -543,7 +605,7 @@ impl Slot {
 
     fn hold(&self) -> Duration {
         match self {
-            Self::Response(response) => response.hold(),
+            Self::Response(response) => response.hold,
             Self::Body(_, hold) => *hold,
         }
     }

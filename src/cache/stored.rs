@@ -13,12 +13,13 @@ use crate::identity::{Space, Subject};
 
 /// The fields of Graph's answer that are kept. Everything else is somebody's own (`Set-Cookie`,
 /// `request-id`, diagnostics) or one connection's.
-pub const STORED_FIELDS: [HeaderName; 8] = [
+///
+/// `Content-Location` is not among them: it repeats the name by which somebody else asked.
+pub const STORED_FIELDS: [HeaderName; 7] = [
     header::CONTENT_TYPE,
     header::ETAG,
     header::LAST_MODIFIED,
     header::CONTENT_LANGUAGE,
-    header::CONTENT_LOCATION,
     // When Graph made the answer; `Age` counts from it.
     header::DATE,
     header::CONTENT_DISPOSITION,
@@ -70,6 +71,10 @@ pub struct StoredResponse {
     pub stale_while_revalidate: Duration,
     /// How long past its lifetime it may be shown when Graph cannot be had.
     pub stale_if_error: Duration,
+    /// Whether it may never be used stale (RFC 9111 §5.2.2.2, §5.2.2.4).
+    pub must_revalidate: bool,
+    /// How long it is held at all.
+    pub hold: Duration,
     /// Which writes it may not know of.
     pub born: Born,
     /// What it is about, for doubting it after a write.
@@ -109,13 +114,20 @@ impl StoredResponse {
         self.lifetime > self.age(now)
     }
 
-    /// How long it is held at all: until nothing could be served from it any more.
-    pub fn hold(&self) -> Duration {
-        let grace = self.stale_while_revalidate.max(self.stale_if_error);
-        self.lifetime
-            .saturating_sub(self.initial_age)
-            .saturating_add(grace)
-            .max(Duration::from_secs(1))
+    /// Whether a 304 with these fields can be about this answer: where it names a tag, it is
+    /// this one (RFC 9111 §4.3.4), compared weakly.
+    pub fn is_confirmed_by(&self, not_modified: &HeaderMap) -> bool {
+        let opaque = |tag: &HeaderValue| {
+            let tag = tag.as_bytes();
+            tag.strip_prefix(b"W/").unwrap_or(tag).to_vec()
+        };
+        match (
+            self.upstream_etag(),
+            not_modified.get(header::ETAG).map(opaque),
+        ) {
+            (Some(ours), Some(theirs)) => opaque(ours) == theirs,
+            _ => true,
+        }
     }
 }
 
