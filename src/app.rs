@@ -235,6 +235,7 @@ fn rooms(config: &Config, clock: Clock) -> Result<Rooms, Error> {
         trust: Trust::default(),
         ops: Ops::default(),
         ids: RequestIds::new(u64::from_be_bytes(process)),
+        cache_status_key: config.proxy.cache_status_key,
     })
 }
 

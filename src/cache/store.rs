@@ -383,12 +383,7 @@ impl Cache {
             .about(*born, own, subject, *space, &self.aliases, now)
     }
 
-    fn insert(
-        &self,
-        place: &Place,
-        held: &Held,
-        now: Time,
-    ) -> Result<(), NotStored> {
+    fn insert(&self, place: &Place, held: &Held, now: Time) -> Result<(), NotStored> {
         if !self.believes(place, held.response.born, now) {
             return Err(NotStored::Written);
         }
@@ -409,14 +404,8 @@ impl Cache {
             let slot = Slot::Response(Arc::clone(&held.response));
             self.slots.insert(key.clone(), slot);
         }
-<<<<<<< HEAD
         if self.believes(place, held.response.born, now) {
             return Ok(());
-=======
-        for key in &place.keys {
-            let slot = Slot::Response(Arc::clone(&held.response));
-            self.slots.insert(SlotKey::Response(key.clone()), slot);
->>>>>>> c20e8a4 (cache: read every directive, and obey it where told)
         }
         // A write came in between, and its sweep may have passed already.
         for key in &keys {

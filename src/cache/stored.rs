@@ -113,22 +113,6 @@ impl StoredResponse {
     pub fn is_fresh(&self, now: Time) -> bool {
         self.lifetime > self.age(now)
     }
-
-    /// Whether a 304 with these fields can be about this answer: where it names a tag, it is
-    /// this one (RFC 9111 §4.3.4), compared weakly.
-    pub fn is_confirmed_by(&self, not_modified: &HeaderMap) -> bool {
-        let opaque = |tag: &HeaderValue| {
-            let tag = tag.as_bytes();
-            tag.strip_prefix(b"W/").unwrap_or(tag).to_vec()
-        };
-        match (
-            self.upstream_etag(),
-            not_modified.get(header::ETAG).map(opaque),
-        ) {
-            (Some(ours), Some(theirs)) => opaque(ours) == theirs,
-            _ => true,
-        }
-    }
 }
 
 /// A stored answer together with its bytes.

@@ -71,7 +71,7 @@ fn words(explanation: &Explanation) -> Value {
             "proof_left_seconds": reading.proof_left.map(|left| left.as_secs()),
             "looks": reading.looks.iter().map(look).collect::<Vec<_>>(),
             "gate_closed_seconds": reading.closed_for.map(|wait| wait.as_secs_f64()),
-            "cache_status": reading.status.field(None).to_str().unwrap_or_default(),
+            "cache_status": reading.status.field(None, None).to_str().unwrap_or_default(),
             "verdict": verdict(reading.status),
         }),
     }

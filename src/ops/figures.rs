@@ -159,14 +159,16 @@ pub(super) fn seconds(nanoseconds: u64) -> f64 {
     nanoseconds as f64 / 1e9
 }
 
-/// How a photo request was handled, as a slot: a hit, or why it went to Graph.
-pub(super) const WAYS: [(&str, Option<Forward>); 6] = [
+/// How a photo request was handled, as a slot: a hit, why it went to Graph, or neither.
+pub(super) const WAYS: [(&str, Option<Forward>); 8] = [
     ("hit", None),
     ("bypass", Some(Forward::Bypass)),
     ("method", Some(Forward::Method)),
     ("miss", Some(Forward::Miss)),
     ("request", Some(Forward::Request)),
     ("stale", Some(Forward::Stale)),
+    ("vary-miss", Some(Forward::VaryMiss)),
+    ("unasked", Some(Forward::Unasked)),
 ];
 
 fn way(forward: Option<Forward>) -> usize {
@@ -177,6 +179,8 @@ fn way(forward: Option<Forward>) -> usize {
         Some(Forward::Miss) => 3,
         Some(Forward::Request) => 4,
         Some(Forward::Stale) => 5,
+        Some(Forward::VaryMiss) => 6,
+        Some(Forward::Unasked) => 7,
     }
 }
 
@@ -198,7 +202,7 @@ pub(super) const VIEWS: [(&str, View); 3] = [
 
 /// Photo requests by kind, view and way.
 #[derive(Debug, Default)]
-pub struct Requests(Table<{ 5 * 3 * 6 }>);
+pub struct Requests(Table<{ 5 * 3 * 8 }>);
 
 impl Requests {
     /// Counts one.
@@ -214,7 +218,7 @@ impl Requests {
     /// All of one way.
     pub fn of_way(&self, forward: Option<Forward>) -> u64 {
         (0..15)
-            .map(|owner| self.0.get(owner * 6 + way(forward)))
+            .map(|owner| self.0.get(owner * 8 + way(forward)))
             .sum()
     }
 
@@ -224,7 +228,7 @@ impl Requests {
     }
 
     fn slot(kind: OwnerKind, view: View, forward: Option<Forward>) -> usize {
-        (kind as usize * 3 + view as usize) * 6 + way(forward)
+        (kind as usize * 3 + view as usize) * 8 + way(forward)
     }
 }
 
@@ -330,7 +334,7 @@ impl Figures {
                 let slot = NOT_STORED.iter().position(|known| *known == reason);
                 self.not_stored.one(slot.unwrap_or(usize::MAX));
             }
-            Detail::NoCredential => {}
+            Detail::NoCredential | Detail::NoStoreAsked | Detail::OnlyIfCached => {}
         }
     }
 

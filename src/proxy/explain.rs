@@ -8,7 +8,7 @@ use http::{HeaderMap, Method, Uri};
 
 use super::wanted::Facts;
 use super::{Rooms, Standing};
-use crate::cache::Lookup;
+use crate::cache::{Demand, Lookup};
 use crate::clock::Time;
 use crate::identity::{Caller, Credential, Partition};
 use crate::render::{CacheStatus, Forward};
@@ -88,7 +88,7 @@ impl Rooms {
                 None => return Explanation::UnknownCredential(photo),
             },
         };
-        let facts = Facts::gather(self, photo, caller, now);
+        let facts = Facts::gather(self, photo, caller, Demand::default(), now);
         let looks = facts.readable().map(|key| {
             let found = self.cache.lookup(key, facts.own, now);
             look(key.partition, &found, now)

@@ -21,7 +21,7 @@ pub use explain::{Explanation, Look, Whom};
 pub use question::Questions;
 use wanted::{Facts, Wanted};
 
-use crate::cache::{Cache, Held, Lookup};
+use crate::cache::{Cache, Demand, Held, Lookup};
 use crate::canary::Trust;
 use crate::clock::{Clock, Time};
 use crate::identity::{Caller, Identity, Partition, Space, Subject};
@@ -68,6 +68,8 @@ pub struct Rooms {
     pub ops: Ops,
     /// Names for our answers.
     pub ids: RequestIds,
+    /// Whether `Cache-Status` names the key.
+    pub cache_status_key: bool,
 }
 
 /// What is to be done about a photo request.
@@ -120,7 +122,8 @@ impl Proxy {
             let status = CacheStatus::forwarded(Forward::Bypass).because(Detail::NoCredential);
             return self.relay(request, photo, status, now).await;
         };
-        let facts = Facts::gather(rooms, photo, caller, now);
+        let demand = Demand::of(request.headers(), rooms.cache.config().caller_directives);
+        let facts = Facts::gather(rooms, photo, caller, demand, now);
         let outcome = match rooms.standing(&facts, now) {
             Standing::Serve(held) => {
                 rooms.renew_ahead(&facts, &request, now);
@@ -136,10 +139,18 @@ impl Proxy {
                     status,
                 }
             }
+            Standing::Ask(_) if demand.only_if_cached => Outcome {
+                answer: Answer::Problem(Problem::OnlyIfCached),
+                status: CacheStatus::forwarded(Forward::Unasked).because(Detail::OnlyIfCached),
+            },
             // What Graph makes of a HEAD is Graph's to say; a GET's answer would tell more.
-            Standing::Ask(_) if facts.photo.head => {
+            Standing::Ask(why) if facts.photo.head || demand.no_store => {
                 let Some(outcome) = rooms.throttled(&facts, now) else {
-                    let status = CacheStatus::forwarded(Forward::Method);
+                    let status = if demand.no_store {
+                        CacheStatus::forwarded(why).because(Detail::NoStoreAsked)
+                    } else {
+                        CacheStatus::forwarded(Forward::Method)
+                    };
                     return self.relay(request, facts.photo, status, now).await;
                 };
                 outcome
@@ -164,9 +175,11 @@ impl Proxy {
         let rooms = &self.0;
         let now = rooms.clock.now();
         let (status, source) = (outcome.status, Source::of(&outcome.answer));
+        let key = rooms.key(photo);
         let asked = Asked {
             headers,
             head: photo.head,
+            key: key.as_deref(),
         };
         let reply = outcome.reply(asked, &rooms.ids, now);
         rooms.ops.photo(&Told {
@@ -285,23 +298,43 @@ impl Rooms {
         self.questions.gate().maintain(now);
     }
 
-    /// What is to be done about a photo request, by what is held and what Graph has said of
-    /// this caller.
+    /// The key as `Cache-Status` names it, where the operator wants that.
+    fn key(&self, photo: &PhotoRequest) -> Option<String> {
+        self.cache_status_key.then(|| photo.name())
+    }
+
+    /// What is to be done about a photo request, by what is held, what Graph has said of this
+    /// caller, and what the caller asks of a stored answer.
     fn standing(&self, facts: &Facts, now: Time) -> Standing {
         if facts.caller.proof.is_none() {
-            return Standing::Ask(Forward::Request);
+            return Standing::Ask(Forward::Miss);
         }
+        let demand = facts.demand;
+        let stale = |held| {
+            let status = CacheStatus::hit().because(Detail::Revalidating);
+            if demand.only_if_cached {
+                Standing::Serve(held)
+            } else {
+                Standing::ServeAndRevalidate(held, status)
+            }
+        };
         let mut why = Forward::Miss;
         for key in facts.readable() {
             match self.cache.lookup(key, facts.own, now) {
-                Lookup::Fresh(held) => return Standing::Serve(held),
-                Lookup::Stale(held) => {
-                    let status = CacheStatus::hit().because(Detail::Revalidating);
-                    return Standing::ServeAndRevalidate(held, status);
+                Lookup::Fresh(held) if demand.takes(&held.response, now) => {
+                    return Standing::Serve(held);
                 }
-                Lookup::Expired(_) | Lookup::Doubted(_) => why = Forward::Stale,
+                Lookup::Fresh(_) => why = Forward::Request,
+                Lookup::Stale(held) if demand.takes(&held.response, now) => return stale(held),
+                Lookup::Expired(held) if demand.takes_expired(&held.response, now) => {
+                    return stale(held);
+                }
+                Lookup::Stale(_) | Lookup::Expired(_) | Lookup::Doubted(_) => why = Forward::Stale,
                 Lookup::Miss => {}
             }
+        }
+        if why == Forward::Miss && facts.other_variant_is_held(self, now) {
+            why = Forward::VaryMiss;
         }
         Standing::Ask(why)
     }
@@ -322,14 +355,14 @@ impl Rooms {
         }
     }
 
-    /// The refusal of a HEAD while its budget's clock is running: it is a photo request too.
+    /// The refusal of what would be relayed while its budget's clock is running: they are photo requests too.
     fn throttled(&self, facts: &Facts, now: Time) -> Option<Outcome> {
         let kind = facts.owner.kind();
         let budget = Budget::of(&facts.caller, kind);
         match self.questions.gate().refusal(&budget, kind, now)? {
             upstream::Refusal::Wait(wait) => Some(Outcome {
                 answer: Answer::Problem(Problem::Throttled { wait }),
-                status: CacheStatus::forwarded(Forward::Method).because(Detail::Throttled),
+                status: CacheStatus::forwarded(Forward::Unasked).because(Detail::Throttled),
             }),
             _ => None,
         }

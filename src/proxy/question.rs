@@ -11,11 +11,11 @@ use tokio::sync::oneshot;
 
 use super::wanted::Wanted;
 use super::{Rooms, problem};
-use crate::cache::store::Answered;
+use crate::cache::store::{Answered, Kept};
 use crate::cache::{Authority, Born, CurrentKey, Held, Key, Kind, Lookup, NotStored, admission};
 use crate::clock::Time;
 use crate::identity::{Caller, Credential, Proof, Sharing, Space, Subject};
-use crate::render::{Answer, Body, CacheStatus, Detail, Forward, Outcome, Problem};
+use crate::render::{Answer, Body, CacheStatus, Detail, Forward, Outcome, Problem, coding};
 use crate::route::{Guid, MetadataLevel, PhotoOwner, View};
 use crate::upstream::{self, Ask, Collected, Flights, Gate, Landing, Lead, Pass, Refusal, Seat};
 
@@ -281,9 +281,7 @@ impl Rooms {
             _ => told.pass.answered(),
         }
         match status {
-            StatusCode::NOT_MODIFIED if told.before.is_some() => {
-                self.unchanged(&told, &answer, now).await
-            }
+            StatusCode::NOT_MODIFIED => self.unchanged(&told, &answer, now).await,
             StatusCode::UNAUTHORIZED => {
                 self.identity.refused(&facts.caller.credential, now);
                 Flown::alone(told.relayed(answer))
@@ -297,7 +295,7 @@ impl Rooms {
             }
             _ => match admission::judge_head(facts.photo.view, status, answer.headers()) {
                 Ok(kind) => self.arrived(told, kind, answer).await,
-                Err(reason) => Flown::alone(told.not_stored(answer, reason)),
+                Err(reason) => Flown::alone(self.not_stored(&told, answer, reason)),
             },
         }
     }
@@ -322,7 +320,22 @@ impl Rooms {
             told.born,
             now,
         );
-        told.kept(kept.held, kept.not_stored, StatusCode::NOT_MODIFIED)
+        told.kept(kept, StatusCode::NOT_MODIFIED, now)
+    }
+
+    /// An answer that may not be stored: this caller's alone, if it can be read.
+    fn not_stored(
+        &self,
+        told: &Told<'_>,
+        answer: Response<Incoming>,
+        reason: NotStored,
+    ) -> Outcome {
+        if !coding::is_asked_for(answer.headers(), &told.wanted.codings) {
+            // We asked for none, and this caller may not be able to undo it.
+            return self.instead(told.wanted, told.why, Detail::Error, Problem::BrokenAnswer);
+        }
+        let reason = (reason != NotStored::Status).then_some(reason);
+        told.handed_on(upstream::inbound(answer), reason)
     }
 
     /// A 304 that lets nobody have what is held: it is about something else, or the token has
@@ -391,7 +404,7 @@ impl Rooms {
             told.before.as_ref(),
             now,
         );
-        told.kept(kept.held, kept.not_stored, head.status)
+        told.kept(kept, head.status, now)
     }
 
     /// Graph has accepted the caller's token and answered about the subject: both are noted.
@@ -511,15 +524,19 @@ impl Rooms {
     /// Graph cannot be had: what is held, where it may be shown so, else the problem.
     fn instead(&self, wanted: &Wanted, why: Forward, detail: Detail, problem: Problem) -> Outcome {
         let now = self.clock.now();
-        match self.fallback(wanted, now) {
-            Some(held) => Outcome {
-                answer: Answer::Held(held),
-                status: CacheStatus::hit().because(detail),
-            },
-            None => Outcome {
-                answer: Answer::Problem(problem),
-                status: CacheStatus::forwarded(why).because(detail),
-            },
+        let held = self.fallback(wanted, now);
+        let asked = !matches!(
+            problem,
+            Problem::Throttled { .. } | Problem::Overloaded | Problem::Down { .. }
+        );
+        let status = match &held {
+            _ if asked => CacheStatus::forwarded(why),
+            Some(_) => CacheStatus::hit(),
+            None => CacheStatus::forwarded(Forward::Unasked),
+        };
+        Outcome {
+            answer: held.map_or(Answer::Problem(problem), Answer::Held),
+            status: status.because(detail),
         }
     }
 
@@ -530,12 +547,13 @@ impl Rooms {
         if !proof.holds(now) || !self.identity.still_proven(&wanted.facts.caller, now) {
             return None;
         }
-        wanted.facts.readable().find_map(|key| {
+        let held = wanted.facts.readable().find_map(|key| {
             match self.cache.lookup(key, wanted.facts.own, now) {
                 Lookup::Fresh(held) | Lookup::Stale(held) | Lookup::Expired(held) => Some(held),
                 Lookup::Doubted(_) | Lookup::Miss => None,
             }
-        })
+        });
+        held.filter(|held| wanted.facts.demand.takes(&held.response, now))
     }
 
     fn fallback_or_relay(
@@ -668,11 +686,6 @@ impl Told<'_> {
         self.handed_on(upstream::inbound(answer), None)
     }
 
-    fn not_stored(&self, answer: Response<Incoming>, reason: NotStored) -> Outcome {
-        let reason = (reason != NotStored::Status).then_some(reason);
-        self.handed_on(upstream::inbound(answer), reason)
-    }
-
     fn handed_on(
         &self,
         answer: Result<Response<Body>, upstream::Error>,
@@ -693,16 +706,23 @@ impl Told<'_> {
         }
     }
 
-    /// An answer that those who wait may have, unless it is not what its head says.
-    fn kept(&self, held: Held, not_stored: Option<NotStored>, graph: StatusCode) -> Flown {
+    /// An answer that those who wait may have.
+    ///
+    /// They may not where Graph says that it depends on who asks, or that it may be used for
+    /// nobody without being asked again (RFC 9111 §4: reuse is what they would do).
+    fn kept(&self, kept: Kept, graph: StatusCode, now: Time) -> Flown {
+        let Kept { held, not_stored } = kept;
         let status = CacheStatus {
             stored: not_stored.is_none(),
             detail: not_stored.map(Detail::NotStored),
             ..self.status(graph)
         };
+        let reusable = !held.response.must_revalidate || held.response.is_fresh(now);
         let landing = match not_stored {
-            None | Some(NotStored::Written) => Landing::Shared(Word::Answer(held.clone(), status)),
-            Some(_) => Landing::Alone,
+            None | Some(NotStored::Written) if reusable => {
+                Landing::Shared(Word::Answer(held.clone(), status))
+            }
+            _ => Landing::Alone,
         };
         Flown {
             outcome: Outcome {

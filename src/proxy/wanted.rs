@@ -3,10 +3,12 @@
 use http::{HeaderValue, Request, header};
 
 use super::{Rooms, target};
-use crate::cache::{CurrentKey, Key, Place};
+use crate::cache::{CurrentKey, Demand, Key, Lookup, Place};
 use crate::clock::Time;
 use crate::identity::{Caller, Partition, Principal, Sharing, Space, Subject};
-use crate::route::{Mailbox, ObjectId, PhotoOwner, PhotoRequest, TeamPlace, View};
+use crate::route::{
+    Mailbox, MetadataLevel, ObjectId, PhotoOwner, PhotoRequest, TeamPlace, Variant, View,
+};
 use crate::upstream::{Budget, Trace};
 
 /// What is asked, who asks, and where the answer is looked for.
@@ -19,13 +21,21 @@ pub(super) struct Facts {
     pub(super) subject: Subject,
     pub(super) space: Space,
     pub(super) own: Partition,
+    /// What the caller asks of a stored answer.
+    pub(super) demand: Demand,
     own_key: Key,
     /// The tenant's key, where policy and Graph let this caller read it.
     shared_key: Option<Key>,
 }
 
 impl Facts {
-    pub(super) fn gather(rooms: &Rooms, photo: PhotoRequest, caller: Caller, now: Time) -> Self {
+    pub(super) fn gather(
+        rooms: &Rooms,
+        photo: PhotoRequest,
+        caller: Caller,
+        demand: Demand,
+        now: Time,
+    ) -> Self {
         let principal = &caller.principal;
         let addressed = Subject::of(&photo.owner, principal);
         let space = addressed.space(principal, caller.credential);
@@ -53,9 +63,36 @@ impl Facts {
             subject,
             space,
             own,
+            demand,
             own_key,
             shared_key,
         }
+    }
+
+    /// Whether the same JSON is held for this caller at another level of annotations.
+    pub(super) fn other_variant_is_held(&self, rooms: &Rooms, now: Time) -> bool {
+        let levels = [
+            MetadataLevel::Unsaid,
+            MetadataLevel::None,
+            MetadataLevel::Minimal,
+            MetadataLevel::Full,
+        ];
+        let other = levels.into_iter().filter(|metadata| {
+            self.photo.view != View::Media && *metadata != self.photo.variant.metadata
+        });
+        other.into_iter().any(|metadata| {
+            self.readable().any(|key| {
+                let variant = Variant {
+                    metadata,
+                    ..key.variant
+                };
+                let key = Key {
+                    variant,
+                    ..key.clone()
+                };
+                !matches!(rooms.cache.lookup(&key, self.own, now), Lookup::Miss)
+            })
+        })
     }
 
     /// The keys this caller may be answered from, once proven: the wider first.
@@ -76,6 +113,8 @@ pub(super) struct Wanted {
     pub(super) place: Place,
     pub(super) target: http::uri::PathAndQuery,
     pub(super) authorization: HeaderValue,
+    /// The codings the caller named.
+    pub(super) codings: Vec<HeaderValue>,
     pub(super) trace: Trace,
     pub(super) budget: Budget,
     /// Whether it is asked to renew this very token's proof.
@@ -93,6 +132,7 @@ impl Wanted {
             own,
             own_key,
             shared_key,
+            demand: _,
         } = &facts;
         // A caller who reads the tenant's partition keeps its answers there; any other keeps
         // its own, and contributes where its permissions cover the kind.
@@ -120,11 +160,13 @@ impl Wanted {
             view: photo.view,
         };
         let authorization = request.headers().get(header::AUTHORIZATION).cloned();
+        let codings = request.headers().get_all(header::ACCEPT_ENCODING);
         Self {
             place,
             target: target(request),
             // A caller has exactly one: that is how it became one.
             authorization: authorization.unwrap_or_else(|| HeaderValue::from_static("")),
+            codings: codings.iter().cloned().collect(),
             trace: Trace::of(request.headers()),
             budget: Budget::of(caller, owner.kind()),
             renews: false,

@@ -3,13 +3,17 @@
 //! Fifth room of the walk. Pure: given an [`Outcome`], the caller's header fields and `now`,
 //! makes the response. The same enums feed the `Cache-Status` field, the metrics and the log.
 //!
-//! Read [`outcome`], then [`reply`]; [`preconditions`] for 304, [`problem`] for our own errors.
+//! Read [`outcome`], then [`reply`]; [`preconditions`] for 304, [`ranges`] for 206 and 416,
+//! [`shared`] for what a shared cache is told, [`problem`] for our own errors.
 
 pub mod body;
+pub mod coding;
 pub mod outcome;
 pub mod preconditions;
 pub mod problem;
+pub mod ranges;
 pub mod reply;
+pub mod shared;
 
 pub use body::Body;
 pub use outcome::{Answer, CacheStatus, Detail, Forward, Outcome};

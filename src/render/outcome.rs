@@ -14,23 +14,30 @@ pub enum Forward {
     Bypass,
     /// The method's meaning requires it.
     Method,
-    /// Nothing is held for this caller.
+    /// Nothing is held that this caller may have; for a credential yet to be proven that is
+    /// everything, so that the field tells it nothing of others.
     Miss,
-    /// Something is held, and this credential must be proven first.
+    /// Another variant of the same JSON is held for this caller.
+    VaryMiss,
+    /// What is held is fresh, and the caller's own `Cache-Control` refuses it.
     Request,
     /// What is held is stale, or in doubt.
     Stale,
+    /// It did not: neither memory nor Graph was let answer. The field has no `fwd` then.
+    Unasked,
 }
 
 impl Forward {
-    /// The token of the `fwd` parameter.
+    /// The token of the `fwd` parameter, and the name in metrics and log.
     pub const fn token(self) -> &'static str {
         match self {
             Self::Bypass => "bypass",
             Self::Method => "method",
             Self::Miss => "miss",
+            Self::VaryMiss => "vary-miss",
             Self::Request => "request",
             Self::Stale => "stale",
+            Self::Unasked => "unasked",
         }
     }
 }
@@ -48,6 +55,10 @@ pub enum Detail {
     Throttled,
     /// Stale, because too many wait already.
     Overloaded,
+    /// The caller said `no-store`, so the answer is not stored.
+    NoStoreAsked,
+    /// The caller said `only-if-cached`, and nothing suits.
+    OnlyIfCached,
     /// Not stored, and why.
     NotStored(NotStored),
 }
@@ -61,6 +72,8 @@ impl Detail {
             Self::Error => "stale-if-error",
             Self::Throttled => "throttled",
             Self::Overloaded => "overloaded",
+            Self::NoStoreAsked => "request-no-store",
+            Self::OnlyIfCached => "only-if-cached",
             Self::NotStored(reason) => reason.detail(),
         }
     }
@@ -104,6 +117,11 @@ impl CacheStatus {
         }
     }
 
+    /// Whether it was answered from memory without asking Graph.
+    pub const fn is_hit(&self) -> bool {
+        self.forward.is_none()
+    }
+
     /// With something else worth saying.
     #[must_use]
     pub const fn because(mut self, detail: Detail) -> Self {
@@ -112,11 +130,12 @@ impl CacheStatus {
     }
 
     /// The `Cache-Status` member, with what is left of the lifetime in whole seconds, negative
-    /// once it is over.
-    pub fn field(&self, ttl: Option<i64>) -> HeaderValue {
+    /// once it is over; and the key, printable ASCII without quotes, where it is to be named.
+    pub fn field(&self, ttl: Option<i64>, key: Option<&str>) -> HeaderValue {
         let mut text = String::from("graph-photo-proxy");
         match self.forward {
             None => text.push_str("; hit"),
+            Some(Forward::Unasked) => {}
             Some(why) => {
                 let _ = write!(text, "; fwd={}", why.token());
             }
@@ -132,6 +151,9 @@ impl CacheStatus {
         }
         if let Some(ttl) = ttl {
             let _ = write!(text, "; ttl={ttl}");
+        }
+        if let Some(key) = key {
+            let _ = write!(text, "; key=\"{key}\"");
         }
         if let Some(detail) = self.detail {
             let _ = write!(text, "; detail={}", detail.token());

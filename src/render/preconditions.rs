@@ -32,6 +32,10 @@ fn matches_any(list: &[u8], etag: Option<&[u8]>) -> bool {
     if list == b"*" {
         return true;
     }
+    // A tag that is not one by the grammar can still be sent back as it came.
+    if etag.is_some_and(|etag| etag == list) {
+        return true;
+    }
     let Some(etag) = etag.map(opaque) else {
         return false;
     };
@@ -77,6 +81,9 @@ mod tests {
             ("", false),
             ("\"abc", false),
             ("\"x\",\"y,abc\"", false),
+            ("\"x\" , ,\tW/\"abc\"", true),
+            ("\"x\", *", false),
+            ("\"ABC\"", false),
         ] {
             let mut request = HeaderMap::new();
             request.insert(header::IF_NONE_MATCH, HeaderValue::from_str(list).unwrap());
@@ -84,6 +91,34 @@ mod tests {
                 is_unchanged(&request, Some(&weak), None),
                 unchanged,
                 "{list}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_tag_that_is_none_by_the_grammar_is_recognised_when_it_comes_back_as_it_went() {
+        for odd in ["abc", "\"a\", \"b\"", "'abc'"] {
+            let odd = HeaderValue::from_str(odd).unwrap();
+            let mut request = HeaderMap::new();
+            request.insert(header::IF_NONE_MATCH, odd.clone());
+            assert!(is_unchanged(&request, Some(&odd), None), "{odd:?}");
+            request.insert(header::IF_NONE_MATCH, HeaderValue::from_static("\"a\""));
+            assert!(!is_unchanged(&request, Some(&odd), None), "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn of_several_fields_each_is_a_part_of_the_list() {
+        let mut request = HeaderMap::new();
+        for tag in ["\"a\"", "\"b\", \"c\""] {
+            request.append(header::IF_NONE_MATCH, HeaderValue::from_static(tag));
+        }
+        for (tag, unchanged) in [("\"a\"", true), ("W/\"c\"", true), ("\"d\"", false)] {
+            let etag = HeaderValue::from_static(tag);
+            assert_eq!(
+                is_unchanged(&request, Some(&etag), None),
+                unchanged,
+                "{tag}"
             );
         }
     }

@@ -49,6 +49,11 @@ pub enum Problem {
     Overloaded,
     /// The caller asked for a stored answer only, and there is none: 504 (RFC 9111 §5.2.1.7).
     OnlyIfCached,
+    /// The caller asked for bytes beyond the end: 416 (RFC 9110 §15.5.17).
+    RangeNotSatisfiable {
+        /// How many bytes there are.
+        length: u64,
+    },
 }
 
 impl Problem {
@@ -137,7 +142,14 @@ impl Problem {
                 StatusCode::GATEWAY_TIMEOUT,
                 "GatewayTimeout",
                 "No stored answer may be given.",
-                "http_request_denied",
+                "proxy_internal_response",
+            ),
+            // The code by which Graph says so of a file (Graph: error responses).
+            Self::RangeNotSatisfiable { .. } => (
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                "invalidRange",
+                "The specified byte range is invalid or unavailable.",
+                "http_request_error",
             ),
         }
     }
@@ -197,6 +209,11 @@ impl Problem {
         if let Some(wait) = self.wait() {
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             fields.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        }
+        if let Self::RangeNotSatisfiable { length } = self {
+            fields.extend(
+                text(&format!("bytes */{length}")).map(|range| (header::CONTENT_RANGE, range)),
+            );
         }
         reply
     }

@@ -7,19 +7,21 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::outcome::{Answer, CacheStatus, Outcome};
-use super::{Body, preconditions};
-use crate::cache::{Held, Kind};
+use super::ranges::{self, Of, Ranged};
+use super::{Body, Problem, preconditions, shared};
+use crate::cache::{Held, Kind, StoredResponse};
 use crate::clock::Time;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("client-request-id");
+const BYTES: HeaderValue = HeaderValue::from_static("bytes");
 
 /// What a page of another origin may read of our answers: Graph's own list, and what we add.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "ETag, Location, Preference-Applied, Content-Range, request-id, client-request-id, \
      ReadWriteConsistencyToken, SdkVersion, WWW-Authenticate, x-ms-client-gcc-tenant, Retry-After, \
-     Age, Cache-Status, Proxy-Status",
+     Accept-Ranges, Age, Cache-Status, Proxy-Status",
 );
 
 /// What of a request shapes the reply besides the outcome.
@@ -29,28 +31,36 @@ pub struct Asked<'a> {
     pub headers: &'a HeaderMap,
     /// HEAD rather than GET.
     pub head: bool,
+    /// The key, where `Cache-Status` is to name it.
+    pub key: Option<&'a str>,
 }
 
 impl Outcome {
     /// The response to send.
+    ///
+    /// # Panics
+    ///
+    /// Never: what is put into fields is digits, dashes and words of ours.
     pub fn reply(self, asked: Asked<'_>, ids: &RequestIds, now: Time) -> Response<Body> {
+        let status = self.status;
         let mut reply = match self.answer {
-            Answer::Held(held) => held_reply(&held, self.status, asked, now),
+            Answer::Held(held) => match held_reply(&held, status, asked, now) {
+                Ok(reply) => reply,
+                Err(problem) => {
+                    let mut reply = problem_reply(problem, status, asked, ids, now);
+                    reply.headers_mut().insert(header::ACCEPT_RANGES, BYTES);
+                    return reply;
+                }
+            },
             Answer::Relayed(mut response) => {
-                response
-                    .headers_mut()
-                    .insert(CACHE_STATUS, self.status.field(None));
-                allow_other_origins(asked.headers, response.headers_mut());
+                let fields = response.headers_mut();
+                // Whoever has answered before us has said so (RFC 9211 §2).
+                fields.append(CACHE_STATUS, status.field(None, asked.key));
+                shared::forbid(fields);
+                allow_other_origins(asked.headers, fields);
                 return response;
             }
-            Answer::Problem(problem) => {
-                let mut reply = problem.reply(asked.headers, &ids.next(), now);
-                reply
-                    .headers_mut()
-                    .insert(CACHE_STATUS, self.status.field(None));
-                allow_other_origins(asked.headers, reply.headers_mut());
-                return reply;
-            }
+            Answer::Problem(problem) => return problem_reply(problem, status, asked, ids, now),
         };
         let fields = reply.headers_mut();
         let id =
@@ -63,15 +73,57 @@ impl Outcome {
     }
 }
 
-/// A held answer, whole or as 304.
-fn held_reply(held: &Held, status: CacheStatus, asked: Asked<'_>, now: Time) -> Response<Body> {
+/// An error of ours.
+fn problem_reply(
+    problem: Problem,
+    status: CacheStatus,
+    asked: Asked<'_>,
+    ids: &RequestIds,
+    now: Time,
+) -> Response<Body> {
+    let mut reply = problem.reply(asked.headers, &ids.next(), now);
+    let fields = reply.headers_mut();
+    fields.insert(CACHE_STATUS, status.field(None, asked.key));
+    allow_other_origins(asked.headers, fields);
+    reply
+}
+
+/// A held answer, whole, in part or as 304.
+///
+/// # Errors
+///
+/// The problem to tell instead, where the caller asks for a part there is not.
+fn held_reply(
+    held: &Held,
+    status: CacheStatus,
+    asked: Asked<'_>,
+    now: Time,
+) -> Result<Response<Body>, Problem> {
     let stored = &held.response;
+    let is_ok = stored.status == StatusCode::OK;
     let last_modified = stored.fields.get(header::LAST_MODIFIED);
-    let unchanged = stored.status == StatusCode::OK
-        && preconditions::is_unchanged(asked.headers, stored.etag(), last_modified);
     let mut reply = Response::new(Body::empty());
     let fields = reply.headers_mut();
-    fields.reserve(stored.fields.len() + 10);
+    fields.reserve(stored.fields.len() + 12);
+    let age = stored.age(now).as_secs();
+    // On an answer that Graph has just made, `Age` would say that it has not (RFC 9111 §5.1).
+    if status.is_hit() || age > 0 {
+        fields.insert(header::AGE, HeaderValue::from(age));
+    }
+    // Never to a shared cache; and a browser's own must not give one account's photo to the
+    // next account that signs in there.
+    fields.insert(header::VARY, HeaderValue::from_name(header::AUTHORIZATION));
+    fields.insert(header::CACHE_CONTROL, cache_control(stored, now));
+    fields.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    fields.insert(CACHE_STATUS, status.field(Some(ttl(held, now)), asked.key));
+    if is_ok && preconditions::is_unchanged(asked.headers, stored.etag(), last_modified) {
+        copy_validators(stored, fields);
+        *reply.status_mut() = StatusCode::NOT_MODIFIED;
+        return Ok(reply);
+    }
     fields.extend(
         stored
             .fields
@@ -81,34 +133,78 @@ fn held_reply(held: &Held, status: CacheStatus, asked: Asked<'_>, now: Time) -> 
     if let Some(etag) = &stored.own_etag {
         fields.insert(header::ETAG, etag.clone());
     }
-    let remaining = stored.remaining(now).as_secs();
-    fields.insert(header::AGE, HeaderValue::from(stored.age(now).as_secs()));
-    // Never to a shared cache; and a browser's own must not give one account's photo to the
-    // next account that signs in there.
-    fields.insert(header::VARY, HeaderValue::from_name(header::AUTHORIZATION));
-    fields.insert(header::CACHE_CONTROL, cache_control(stored.kind, remaining));
-    fields.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    fields.insert(CACHE_STATUS, status.field(Some(ttl(held, now))));
-    if unchanged {
-        fields.remove(header::CONTENT_TYPE);
-        *reply.status_mut() = StatusCode::NOT_MODIFIED;
-        return reply;
+    if is_ok {
+        fields.insert(header::ACCEPT_RANGES, BYTES);
     }
-    fields.insert(header::CONTENT_LENGTH, HeaderValue::from(stored.length));
+    let (mut length, mut bytes) = (stored.length, Bytes::clone(&held.bytes));
     *reply.status_mut() = stored.status;
-    if !asked.head {
-        *reply.body_mut() = Body::whole(Bytes::clone(&held.bytes));
+    // A range of anything but a GET is no range (RFC 9110 §14.2).
+    if is_ok && !asked.head && asked.headers.contains_key(header::RANGE) {
+        let of = Of {
+            length,
+            etag: stored.etag(),
+            last_modified,
+            date: stored.fields.get(header::DATE),
+        };
+        match ranges::judge(asked.headers, of) {
+            Ranged::Whole => {}
+            Ranged::Outside => return Err(Problem::RangeNotSatisfiable { length }),
+            Ranged::Part { first, last } => {
+                bytes = part(&bytes, first, last).unwrap_or(bytes);
+                let range = format!("bytes {first}-{last}/{length}");
+                let range = HeaderValue::try_from(range).expect("numbers are a header value");
+                reply.headers_mut().insert(header::CONTENT_RANGE, range);
+                *reply.status_mut() = StatusCode::PARTIAL_CONTENT;
+                length = bytes.len() as u64;
+            }
+        }
     }
-    reply
+    let fields = reply.headers_mut();
+    fields.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    if !asked.head {
+        *reply.body_mut() = Body::whole(bytes);
+    }
+    Ok(reply)
+}
+
+/// The bytes from `first` to `last`, both included, without a copy.
+fn part(bytes: &Bytes, first: u64, last: u64) -> Option<Bytes> {
+    let first = usize::try_from(first).ok()?;
+    let end = usize::try_from(last).ok()?.checked_add(1)?;
+    (first < end && end <= bytes.len()).then(|| bytes.slice(first..end))
+}
+
+/// The stored fields that a 304 repeats (RFC 9110 §15.4.5); `Last-Modified` only where it is
+/// the validator.
+fn copy_validators(stored: &StoredResponse, fields: &mut HeaderMap) {
+    let validator = match stored.etag() {
+        Some(etag) => Some((header::ETAG, etag)),
+        None => stored
+            .fields
+            .get(header::LAST_MODIFIED)
+            .map(|date| (header::LAST_MODIFIED, date)),
+    };
+    let date = stored
+        .fields
+        .get(header::DATE)
+        .map(|date| (header::DATE, date));
+    fields.extend(
+        validator
+            .into_iter()
+            .chain(date)
+            .map(|(name, value)| (name, value.clone())),
+    );
 }
 
 /// Pictures may be kept by the caller for what is left of their lifetime; JSON and "no photo"
 /// must be asked for again, as Graph says of its JSON.
-fn cache_control(kind: Kind, remaining: u64) -> HeaderValue {
-    match kind {
+fn cache_control(stored: &StoredResponse, now: Time) -> HeaderValue {
+    let remaining = stored.remaining(now).as_secs();
+    match stored.kind {
+        Kind::Media if stored.must_revalidate => {
+            HeaderValue::try_from(format!("private, max-age={remaining}, must-revalidate"))
+                .expect("a number is a header value")
+        }
         Kind::Media => HeaderValue::try_from(format!("private, max-age={remaining}"))
             .expect("a number is a header value"),
         Kind::Json | Kind::Absent => HeaderValue::from_static("private, no-cache"),

@@ -10,6 +10,7 @@
 //! `write`.
 
 mod key;
+mod name;
 pub mod owner;
 mod path;
 pub mod query;
