@@ -14,6 +14,9 @@ pub mod server;
 // The narrator: one request from recognition to reply.
 pub mod proxy;
 
+// Beside the narrator: several requests in one, taken apart and put together.
+pub mod batch;
+
 // 1. What is asked for: is it a photo, whose, which size, which view.
 pub mod route;
 
