@@ -2,10 +2,13 @@
 //!
 //! Calls the rooms one after another and hands each what the one before it said. What a photo
 //! costs, who may have it and for how long is decided in the rooms; in which order is decided
-//! here. [`wanted`] gathers the facts of one request, [`question`] asks Graph.
+//! here. [`wanted`] gathers the facts of one request, [`question`] asks Graph. `batch`
+//! tells the same story of several requests in one.
 
+mod batch;
 pub mod config;
 mod explain;
+mod gather;
 mod question;
 mod wanted;
 
@@ -13,7 +16,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 pub use config::Config;
@@ -106,6 +109,7 @@ impl Proxy {
         match route::recognise(request.method(), request.uri(), request.headers(), has_body) {
             Recognition::Read(photo) => self.read(request, photo, now).await,
             Recognition::Write(write) => self.write(request, &write, now).await,
+            Recognition::Batch(version) => self.batch(request, version, now).await,
             Recognition::Other => self.pass_through(request).await,
         }
     }
@@ -212,7 +216,7 @@ impl Proxy {
         let headers = request.headers().clone();
         match rooms.upstream.forward(request).await {
             Ok(response) => {
-                doubt.settle(&response);
+                doubt.settle(response.status());
                 rooms.ops.passed_through(response.status());
                 response
             }
@@ -251,7 +255,7 @@ impl Proxy {
         let outcome = match rooms.upstream.forward(request).await {
             Ok(response) => {
                 rooms.overheard(target.path(), &headers, &response);
-                if response.status() == http::StatusCode::FORBIDDEN {
+                if response.status() == StatusCode::FORBIDDEN {
                     let now = rooms.clock.now();
                     if let Ok(caller) = rooms.identity.caller(&headers, now) {
                         rooms.denied(&caller, &photo.owner, now);
@@ -401,8 +405,8 @@ impl Rooms {
     /// looked at.
     fn overheard(&self, path: &str, request: &HeaderMap, answer: &Response<Body>) {
         let throttled = match answer.status() {
-            http::StatusCode::UNAUTHORIZED => false,
-            http::StatusCode::TOO_MANY_REQUESTS => true,
+            StatusCode::UNAUTHORIZED => false,
+            StatusCode::TOO_MANY_REQUESTS => true,
             _ => return,
         };
         let now = self.clock.now();
@@ -429,15 +433,15 @@ struct DoubtUnlessRefused<'a> {
 
 impl DoubtUnlessRefused<'_> {
     /// Graph has answered: a 4xx changed nothing (RFC 9111 §4.4), anything else may have.
-    fn settle(mut self, answer: &Response<Body>) {
-        self.refused = answer.status().is_client_error();
+    fn settle(mut self, answer: StatusCode) {
+        self.refused = answer.is_client_error();
         let now = self.rooms.clock.now();
         match &self.caller {
-            Some(caller) if answer.status() == http::StatusCode::UNAUTHORIZED => {
+            Some(caller) if answer == StatusCode::UNAUTHORIZED => {
                 self.rooms.identity.refused(&caller.credential, now);
             }
             // Graph has acted on this very token, so its claims are true.
-            Some(caller) if answer.status().is_success() => {
+            Some(caller) if answer.is_success() => {
                 self.rooms.learn_names(caller, now);
             }
             _ => {}

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use hyper::body::Incoming;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::wanted::Wanted;
 use super::{Rooms, problem};
@@ -29,6 +29,10 @@ const DOWNLOAD_PATIENCE: Duration = Duration::from_secs(2);
 /// The largest JSON or "no photo" body that is stored; Graph's are a few hundred bytes.
 const LARGEST_JSON: usize = 64 * 1024;
 
+/// What the bodies of batches may take up together, in KiB: some 60 answers of 20 largest
+/// photos, or thousands of avatar pages.
+const BATCH_MEMORY: usize = 128 * 1024;
+
 /// What collapses and paces photo questions.
 #[derive(Debug)]
 pub struct Questions {
@@ -36,6 +40,7 @@ pub struct Questions {
     open: Flights<FlightKey, Born, Word>,
     downloads: Flights<CurrentKey, Born, ()>,
     gate: Gate,
+    batch_memory: Arc<Semaphore>,
 }
 
 /// Who may share one question: the callers of a key's partition, once proven; the very token
@@ -70,7 +75,13 @@ impl Questions {
             open: Flights::new(waiting_callers),
             downloads: Flights::new(waiting_callers),
             gate,
+            batch_memory: Arc::new(Semaphore::new(BATCH_MEMORY)),
         }
+    }
+
+    /// What is left for the bodies of batches, in KiB.
+    pub(super) fn batch_memory(&self) -> &Arc<Semaphore> {
+        &self.batch_memory
     }
 
     /// The authority that is asked, as keys name it.
@@ -409,23 +420,32 @@ impl Rooms {
 
     /// Graph has accepted the caller's token and answered about the subject: both are noted.
     fn accepted(&self, told: &Told<'_>, shown: Shown<'_>, now: Time) -> Option<Arc<Proof>> {
-        let facts = &told.wanted.facts;
-        let proof = self.identity.accepted(&facts.caller, told.asked, now)?;
+        self.credited(told.wanted, (told.asked, told.born), shown, now)
+    }
+
+    /// The same, of a question asked and born then.
+    pub(super) fn credited(
+        &self,
+        wanted: &Wanted,
+        (asked, born): (Time, Born),
+        shown: Shown<'_>,
+        now: Time,
+    ) -> Option<Arc<Proof>> {
+        let facts = &wanted.facts;
+        let proof = self.identity.accepted(&facts.caller, asked, now)?;
         if shown.is_about_a_photo() {
             self.identity
-                .witnessed(&proof, &facts.owner, &facts.subject, told.asked);
+                .witnessed(&proof, &facts.owner, &facts.subject, asked);
         }
         self.learn_names(&facts.caller, now);
         if let (View::Metadata | View::List, PhotoOwner::User(upn), Shown::Photo(Some(json))) =
             (facts.photo.view, &facts.photo.owner, shown)
             && let Some(guid) = named_in(json)
         {
-            self.cache
-                .aliases
-                .learn(facts.space, guid, upn, told.asked, now);
+            self.cache.aliases.learn(facts.space, guid, upn, asked, now);
         }
-        let names = self.names(told.wanted, now);
-        self.cache.doubts.granted(facts.own, &names, told.born);
+        let names = self.names(wanted, now);
+        self.cache.doubts.granted(facts.own, &names, born);
         Some(proof)
     }
 
@@ -542,7 +562,7 @@ impl Rooms {
 
     /// What may be shown when Graph cannot be had: within its time, and never beyond the
     /// caller's proof.
-    fn fallback(&self, wanted: &Wanted, now: Time) -> Option<Held> {
+    pub(super) fn fallback(&self, wanted: &Wanted, now: Time) -> Option<Held> {
         let proof = wanted.facts.caller.proof.as_ref()?;
         if !proof.holds(now) || !self.identity.still_proven(&wanted.facts.caller, now) {
             return None;
@@ -626,7 +646,7 @@ impl Rooms {
 
 /// What an answer that counts shows.
 #[derive(Clone, Copy)]
-enum Shown<'a> {
+pub(super) enum Shown<'a> {
     /// A photo, or its JSON with these bytes.
     Photo(Option<&'a Bytes>),
     /// 404, with these bytes.

@@ -6,6 +6,7 @@
 //! Read [`outcome`], then [`reply`]; [`preconditions`] for 304, [`ranges`] for 206 and 416,
 //! [`shared`] for what a shared cache is told, [`problem`] for our own errors.
 
+pub mod batch;
 pub mod body;
 pub mod coding;
 pub mod outcome;
@@ -15,6 +16,7 @@ pub mod ranges;
 pub mod reply;
 pub mod shared;
 
+pub use batch::BatchStatus;
 pub use body::Body;
 pub use outcome::{Answer, CacheStatus, Detail, Forward, Outcome};
 pub use problem::Problem;

@@ -173,6 +173,12 @@ impl Problem {
         }
     }
 
+    /// The Graph-shaped error, as it stands inside a batch.
+    pub fn json(self, request_id: &str, now: Time) -> String {
+        let (_, code, message, _) = self.parts();
+        envelope(code, message, request_id, request_id, now)
+    }
+
     /// The Graph-shaped reply. `request` is the caller's header section, for
     /// `client-request-id`; `request_id` is a fresh one of ours.
     pub fn reply(self, request: &HeaderMap, request_id: &str, now: Time) -> Response<Body> {
@@ -182,16 +188,8 @@ impl Problem {
             .as_ref()
             .and_then(|id| id.to_str().ok())
             .unwrap_or(request_id);
-        let error = serde_json::json!({"error": {
-            "code": code,
-            "message": message,
-            "innerError": {
-                "date": graph_date(now),
-                "request-id": request_id,
-                "client-request-id": client_id,
-            },
-        }});
-        let mut reply = Response::new(Body::whole(Bytes::from(error.to_string())));
+        let error = envelope(code, message, request_id, client_id, now);
+        let mut reply = Response::new(Body::whole(Bytes::from(error)));
         *reply.status_mut() = status;
         let fields = reply.headers_mut();
         fields.insert(
@@ -217,6 +215,20 @@ impl Problem {
         }
         reply
     }
+}
+
+/// Graph's error envelope.
+fn envelope(code: &str, message: &str, request_id: &str, client_id: &str, now: Time) -> String {
+    let error = serde_json::json!({"error": {
+        "code": code,
+        "message": message,
+        "innerError": {
+            "date": graph_date(now),
+            "request-id": request_id,
+            "client-request-id": client_id,
+        },
+    }});
+    error.to_string()
 }
 
 /// `now` as Graph writes dates in error bodies: `2026-01-01T00:00:00`, UTC without a zone.

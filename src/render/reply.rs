@@ -224,7 +224,7 @@ fn ttl(held: &Held, now: Time) -> i64 {
 
 /// The fields by which Graph lets pages of other origins read its answers, where the request
 /// comes from one and the answer does not carry them already.
-fn allow_other_origins(request: &HeaderMap, fields: &mut HeaderMap) {
+pub(super) fn allow_other_origins(request: &HeaderMap, fields: &mut HeaderMap) {
     if request.contains_key(header::ORIGIN)
         && !fields.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN)
     {

@@ -80,6 +80,9 @@ pub enum Recognition {
     Read(PhotoRequest),
     /// A photo write: passes through, and what is held of that owner ends with its success.
     Write(PhotoWrite),
+    /// Several requests in one (`POST …/$batch`): its parts are for the batch room to read.
+    /// `None` when its path, query or fields leave doubt about what Graph makes of it.
+    Batch(Option<ApiVersion>),
     /// Anything else: passes through untouched.
     Other,
 }
@@ -98,6 +101,12 @@ pub fn recognise(
         return Recognition::Other;
     }
     let fields = Fields::read(headers);
+    if method == Method::POST
+        && let Some(version) = path::batch(target.path())
+    {
+        let plain = target.query().is_none() && !fields.other_method && !fields.other_answer;
+        return Recognition::Batch(version.filter(|_| plain));
+    }
     if fields.other_method || !(method == Method::GET || method == Method::HEAD) {
         return write::read(method, target.path()).map_or(Recognition::Other, Recognition::Write);
     }

@@ -74,6 +74,21 @@ pub(super) fn read(path: &str) -> Option<Place> {
     })
 }
 
+/// Whether a path is that of JSON batching (Graph: "Combine multiple HTTP requests"), and under
+/// which version; `Some(None)` where it is spelled oddly, so that writes inside are not missed.
+pub(super) fn batch(path: &str) -> Option<Option<ApiVersion>> {
+    match path {
+        "/v1.0/$batch" => return Some(Some(ApiVersion::V1)),
+        "/beta/$batch" => return Some(Some(ApiVersion::Beta)),
+        _ => {}
+    }
+    let lowered = path.to_ascii_lowercase();
+    let last = lowered.trim_end_matches('/').rsplit('/').next()?;
+    let name = last.split(['(', ';']).next()?.trim_start_matches("%25");
+    let bare = name.trim_start_matches("%24").trim_start_matches("24");
+    (bare.trim_start_matches('$') == "batch" && bare.len() < path.len()).then_some(None)
+}
+
 /// An owner, and the first segment not read yet.
 type Found<'a> = (PhotoOwner, Option<&'a str>);
 

@@ -1,5 +1,6 @@
 //! What the product promises, tried through its sockets. One file per promise.
 
+mod batch;
 mod bounded;
 mod collapsing;
 mod drop_in;

@@ -120,7 +120,6 @@ fn a_read_whose_method_is_overridden_is_a_write() {
 #[test]
 fn a_write_elsewhere_puts_no_photo_in_doubt() {
     for target in [
-        "/v1.0/$batch",
         "/v1.0/me/messages",
         "/v1.0/me/sendMail",
         "/v1.0/users/photos@contoso.example/sendMail",
@@ -140,4 +139,26 @@ fn a_write_elsewhere_puts_no_photo_in_doubt() {
     ] {
         assert_eq!(send("POST", target), Recognition::Other, "{target}");
     }
+}
+
+#[test]
+fn a_batch_is_known_by_its_path_and_any_doubt_about_it_is_told() {
+    for (target, said) in [
+        ("/v1.0/$batch", Recognition::Batch(Some(ApiVersion::V1))),
+        ("/beta/$batch", Recognition::Batch(Some(ApiVersion::Beta))),
+        ("/v1.0/%24batch", Recognition::Batch(None)),
+        ("/v1.0/%2524batch", Recognition::Batch(None)),
+        ("/v1.0/$Batch/", Recognition::Batch(None)),
+        ("/v2.0/$batch", Recognition::Batch(None)),
+        ("/v1.0/$batch?x=1", Recognition::Batch(None)),
+        ("/v1.0/$batched", Recognition::Other),
+        ("/v1.0/me/$batch/x", Recognition::Other),
+    ] {
+        assert_eq!(send("POST", target), said, "{target}");
+    }
+    let preferring = headers(&[("prefer", "respond-async")]);
+    assert_eq!(
+        recognise(&Method::POST, &uri("/v1.0/$batch"), &preferring, true),
+        Recognition::Batch(None)
+    );
 }

@@ -1,0 +1,616 @@
+//! Several requests in one: photos inside are answered from memory, the rest is Graph's.
+//!
+//! What is not fully understood goes to Graph as it came. What is left for Graph goes there as
+//! one smaller batch, with the caller's own fields; its photo parts are judged like direct
+//! answers, and stored for whom direct answers would be stored for.
+
+use std::collections::{HashMap, HashSet};
+
+use bytes::Bytes;
+use http::request;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+
+use super::gather::{Gathered, Reserved, gather, rejoin};
+use super::question::Shown;
+use super::wanted::{Facts, Wanted};
+use super::{DoubtUnlessRefused, Payload, Proxy, Rooms, Standing, problem};
+use crate::batch::{self, Answers, Batch, Part, PartAnswer, Wish, answer, held, lenient};
+use crate::cache::store::Answered;
+use crate::cache::{Born, CallerDirectives, Demand, Held, admission};
+use crate::clock::Time;
+use crate::identity::Caller;
+use crate::ops::{Source, Told};
+use crate::render::{Answer, BatchStatus, Body, CacheStatus, Forward, Problem};
+use crate::route::{ApiVersion, PhotoWrite};
+use crate::upstream::{self, Budget, Refusal};
+
+/// The largest batch that is read: Graph takes no more (Graph: "Update", 4 MB per request).
+const LARGEST_BATCH: usize = 4 * 1024 * 1024;
+/// The largest answer that is read; 20 pictures of Graph's largest size are some 2 MiB. A
+/// larger one streams, and nothing of it is stored.
+const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
+
+/// A batch being answered.
+struct Story<'a> {
+    rooms: &'a std::sync::Arc<Rooms>,
+    head: &'a request::Parts,
+    batch: &'a Batch<'a>,
+    /// Parts we answer, as JSON.
+    ours: Vec<String>,
+    answered: HashSet<&'a str>,
+    /// Photos that Graph is asked for.
+    asked: Vec<Asked<'a>>,
+    writes: Writes<'a>,
+    status: BatchStatus,
+}
+
+/// A photo part that is left for Graph.
+struct Asked<'a> {
+    id: &'a str,
+    wanted: Wanted,
+    why: Forward,
+}
+
+/// When a batch was sent, and which writes its answer may not know of.
+#[derive(Clone, Copy)]
+struct Sent {
+    asked: Time,
+    born: Born,
+}
+
+/// The writes of a batch; whatever is not known to have been refused puts its owner in doubt.
+struct Writes<'a>(Vec<(Option<&'a str>, DoubtUnlessRefused<'a>)>);
+
+impl Proxy {
+    /// Several requests in one.
+    pub(super) async fn batch<B: Payload>(
+        &self,
+        request: Request<B>,
+        version: Option<ApiVersion>,
+        now: Time,
+    ) -> Response<Body> {
+        let rooms = &self.0;
+        let (mut head, body) = request.into_parts();
+        let pool = rooms.questions.batch_memory();
+        let caller = rooms.identity.caller(&head.headers, now).ok();
+        let unknown = [(None, PhotoWrite { owner: None })];
+        let (bytes, _reserved) = match gather(pool, Body::stream(body), LARGEST_BATCH, None).await {
+            Ok(Gathered::Whole(bytes, reserved)) => (bytes, reserved),
+            Ok(Gathered::Larger { prefix, rest }) => {
+                let writes = Writes::of(rooms, caller.as_ref(), &unknown);
+                return self.hand_on(head, rejoin(prefix, rest), writes).await;
+            }
+            Ok(Gathered::NoRoom { .. }) => {
+                return Problem::Overloaded.reply(&head.headers, &rooms.ids.next(), now);
+            }
+            Err(error) => return self.failed(&head.headers, &error),
+        };
+        // The body has come: nobody waits to be told to send it.
+        head.headers.remove(header::EXPECT);
+        let batch = version.and_then(|version| Batch::read(&bytes, version, &head.headers).ok());
+        let Some(batch) = batch else {
+            let version = version.unwrap_or(ApiVersion::V1);
+            let found = lenient::writes(&bytes, version, &head.headers);
+            let found = found.unwrap_or_else(|| unknown.to_vec());
+            let writes = Writes::of(rooms, caller.as_ref(), &found);
+            return self.hand_on(head, Body::whole(bytes.clone()), writes).await;
+        };
+        let found = batch.writes();
+        let writes = Writes::of(rooms, caller.as_ref(), &found);
+        let photos = match &caller {
+            Some(caller) if !batch.photos_may_be_declined(rooms, &head.headers) => Some(caller),
+            _ => None,
+        };
+        let mut story = Story::begin(rooms, &head, &batch, writes);
+        if let Some(caller) = photos {
+            story.recall(caller, now);
+        }
+        if story.asked.is_empty() && story.answered.is_empty() && story.writes.0.is_empty() {
+            let writes = story.writes;
+            let head = head.clone();
+            return self.hand_on(head, Body::whole(bytes.clone()), writes).await;
+        }
+        story.tell(&bytes).await
+    }
+
+    /// A batch that goes to Graph as it came, and its answer to the caller as it comes.
+    async fn hand_on(
+        &self,
+        head: request::Parts,
+        body: Body,
+        writes: Writes<'_>,
+    ) -> Response<Body> {
+        let rooms = &self.0;
+        let (path, headers) = (head.uri.path().to_owned(), head.headers.clone());
+        match rooms
+            .upstream
+            .forward(Request::from_parts(head, body))
+            .await
+        {
+            Ok(answer) => {
+                writes.settle_unread(answer.status());
+                rooms.overheard(&path, &headers, &answer);
+                rooms.ops.passed_through(answer.status());
+                answer
+            }
+            Err(error) => {
+                drop(writes);
+                self.failed(&headers, &error)
+            }
+        }
+    }
+}
+
+impl Batch<'_> {
+    /// The writes, each with the id it is answered by.
+    fn writes(&self) -> Vec<(Option<String>, PhotoWrite)> {
+        let writes = self.parts.iter().filter_map(|part| match &part.wish {
+            Wish::Write(write) => Some((Some(part.id.clone()), write.clone())),
+            Wish::Photo(_) | Wish::Other => None,
+        });
+        writes.collect()
+    }
+
+    /// Whether a caller whose directives are obeyed has given any: then Graph answers.
+    fn photos_may_be_declined(&self, rooms: &Rooms, outer: &HeaderMap) -> bool {
+        let directs = |fields: &HeaderMap| {
+            fields.contains_key(header::CACHE_CONTROL) || fields.contains_key(header::PRAGMA)
+        };
+        rooms.cache.config().caller_directives == CallerDirectives::Honour
+            && (directs(outer)
+                || self.parts.iter().any(|part| match &part.wish {
+                    Wish::Photo(photo) => directs(&photo.fields),
+                    Wish::Write(_) | Wish::Other => false,
+                }))
+    }
+}
+
+impl<'a> Story<'a> {
+    fn begin(
+        rooms: &'a std::sync::Arc<Rooms>,
+        head: &'a request::Parts,
+        batch: &'a Batch<'a>,
+        writes: Writes<'a>,
+    ) -> Self {
+        Self {
+            rooms,
+            head,
+            batch,
+            ours: Vec::new(),
+            answered: HashSet::new(),
+            asked: Vec::new(),
+            writes,
+            status: BatchStatus::default(),
+        }
+    }
+
+    /// Answers from memory what a direct request would be answered from memory for.
+    fn recall(&mut self, caller: &Caller, now: Time) {
+        let rooms = self.rooms;
+        for part in &self.batch.parts {
+            let Wish::Photo(wish) = &part.wish else {
+                continue;
+            };
+            self.status.photos += 1;
+            let request = alone(self.head, wish);
+            // Where directives are obeyed, a batch that carries any has been declined before.
+            let demand = Demand::default();
+            let facts = Facts::gather(rooms, wish.photo.clone(), caller.clone(), demand, now);
+            let (held, status) = match rooms.standing(&facts, now) {
+                Standing::Serve(held) => {
+                    rooms.renew_ahead(&facts, &request, now);
+                    (held, CacheStatus::hit())
+                }
+                Standing::ServeAndRevalidate(held, status) => {
+                    let wanted = Wanted::of(rooms, facts.clone(), &request);
+                    (held, rooms.revalidate(wanted, status))
+                }
+                Standing::Ask(why) => {
+                    let wanted = Wanted::of(rooms, facts, &request);
+                    self.leave_for_graph(part, wanted, why, now);
+                    continue;
+                }
+            };
+            self.ours.push(held::part(&part.id, &held));
+            self.answered.insert(&part.id);
+            self.status.held += 1;
+            let answered = held.response.status;
+            self.note(&facts, &Answer::Held(held), status, answered, now);
+        }
+    }
+
+    /// A photo for Graph, unless Graph has said wait: then what may be shown meanwhile, or the
+    /// wait that is left.
+    fn leave_for_graph(&mut self, part: &'a Part<'a>, wanted: Wanted, why: Forward, now: Time) {
+        let rooms = self.rooms;
+        let refusal = rooms.refusal(&wanted);
+        let shown = refusal.and_then(|_| rooms.fallback(&wanted, now));
+        let ours = match (refusal, shown) {
+            (_, Some(held)) => {
+                self.status.held += 1;
+                held::part(&part.id, &held)
+            }
+            (Some(Refusal::Wait(wait)), None) => {
+                let error = Problem::Throttled { wait };
+                held::throttled(&part.id, wait, &error.json(&rooms.ids.next(), now))
+            }
+            (_, None) => {
+                self.asked.push(Asked {
+                    id: &part.id,
+                    wanted,
+                    why,
+                });
+                return;
+            }
+        };
+        self.answered.insert(&part.id);
+        self.ours.push(ours);
+    }
+
+    /// Tells the operator of one photo.
+    fn note(
+        &self,
+        facts: &Facts,
+        answer: &Answer,
+        status: CacheStatus,
+        answered: StatusCode,
+        began: Time,
+    ) {
+        self.rooms.ops.photo(&Told {
+            photo: &facts.photo,
+            headers: &self.head.headers,
+            status,
+            source: Source::of(answer),
+            answered,
+            took: self.rooms.clock.now().since(began),
+        });
+    }
+
+    /// Asks Graph for what is left, and puts the answers together.
+    async fn tell(mut self, whole: &Bytes) -> Response<Body> {
+        let rooms = self.rooms;
+        let Some(left) = self.batch.without(|part| self.answered.contains(&*part.id)) else {
+            let json = held::all(&self.ours);
+            return self.status.reply(json, &self.head.headers, &rooms.ids);
+        };
+        let body = if self.answered.is_empty() {
+            whole.clone()
+        } else {
+            Bytes::from(left)
+        };
+        let sent = Sent {
+            asked: rooms.clock.now(),
+            born: rooms.cache.doubts.born(),
+        };
+        let answer = match rooms.upstream.forward(smaller(self.head, body)).await {
+            Ok(answer) => answer,
+            Err(error) => return self.without_answer(&error),
+        };
+        rooms.ops.passed_through(answer.status());
+        let status = answer.status();
+        let now = rooms.clock.now();
+        self.status.forward_status = Some(status);
+        if self.asked.is_empty() || !is_throttled(status, answer.headers(), now) {
+            rooms.overheard(self.head.uri.path(), &self.head.headers, &answer);
+        } else {
+            self.throttled_whole(&answer, now);
+        }
+        if !is_readable(&answer) {
+            return self.unreadable(answer);
+        }
+        let (parts, body) = answer.into_parts();
+        let deadline = Some(rooms.upstream.deadline());
+        let pool = rooms.questions.batch_memory();
+        match gather(pool, body, LARGEST_ANSWER, deadline).await {
+            Ok(Gathered::Whole(bytes, reserved)) => {
+                self.put_together(parts, &bytes, reserved, sent)
+            }
+            Ok(Gathered::Larger { prefix, rest } | Gathered::NoRoom { prefix, rest }) => {
+                self.stream(parts, prefix, rest)
+            }
+            Err(error) => self.without_answer(&error),
+        }
+    }
+
+    /// Graph's answer, read: writes first, then what it says of photos, then the reply.
+    fn put_together(
+        mut self,
+        mut head: http::response::Parts,
+        bytes: &Bytes,
+        _reserved: Reserved,
+        sent: Sent,
+    ) -> Response<Body> {
+        let Some(answers) = Answers::read(bytes) else {
+            return self.unreadable(Response::from_parts(head, Body::whole(bytes.clone())));
+        };
+        let left = self.batch.parts.iter().map(|part| part.id.as_str());
+        let left: Vec<&str> = left.filter(|id| !self.answered.contains(id)).collect();
+        let mut instead = HashMap::new();
+        // Confused answers leave every write in doubt, and nothing is stored.
+        if let Some(by_id) = answers.by_id(&left) {
+            std::mem::replace(&mut self.writes, Writes(Vec::new())).settle(&by_id);
+            if admission::is_graphs_own(&head.headers) {
+                instead = self.learn(&by_id, sent);
+            }
+        }
+        drop(std::mem::replace(&mut self.writes, Writes(Vec::new())));
+        let body = if self.ours.is_empty() && instead.is_empty() {
+            bytes.clone()
+        } else {
+            match answers.with(&self.ours, &instead) {
+                Some(text) => Bytes::from(text),
+                None => bytes.clone(),
+            }
+        };
+        let length = HeaderValue::from(body.len());
+        head.headers.insert(header::CONTENT_LENGTH, length);
+        self.status.mark(&mut head.headers, &self.head.headers);
+        Response::from_parts(head, Body::whole(body))
+    }
+
+    /// What Graph's parts say of the caller and of photos, in the order that is safe: refusals
+    /// of the token first, since nothing may be learnt from an answer that holds one. Says which
+    /// parts are better shown from memory.
+    fn learn(
+        &mut self,
+        by_id: &HashMap<&str, &PartAnswer<'_>>,
+        sent: Sent,
+    ) -> HashMap<&'a str, String> {
+        let (rooms, now) = (self.rooms, self.rooms.clock.now());
+        let mut instead = HashMap::new();
+        let refused = |asked: &&Asked<'_>| {
+            by_id
+                .get(asked.id)
+                .is_some_and(|part| part.status == StatusCode::UNAUTHORIZED)
+        };
+        if let Some(asked) = self.asked.iter().find(refused) {
+            let credential = &asked.wanted.facts.caller.credential;
+            rooms.identity.refused(credential, now);
+            return instead;
+        }
+        for Asked { id, wanted, why } in &self.asked {
+            let Some(part) = by_id.get(id) else { continue };
+            let facts = &wanted.facts;
+            rooms.ops.asked(part.status, false, now.since(sent.asked));
+            let mut status = CacheStatus {
+                forward_status: Some(part.status),
+                ..CacheStatus::forwarded(*why)
+            };
+            match part.status {
+                StatusCode::FORBIDDEN => {
+                    rooms.denied(&facts.caller, &facts.photo.owner, now);
+                }
+                status if is_throttled(status, &part.fields, now) => {
+                    let wait = upstream::retry_after(&part.fields, now);
+                    rooms.questions.gate().throttled(&wanted.budget, wait, now);
+                }
+                _ => {}
+            }
+            if part.status == StatusCode::TOO_MANY_REQUESTS || part.status.is_server_error() {
+                if let Some(held) = rooms.fallback(wanted, now) {
+                    instead.insert(*id, held::part(id, &held));
+                    self.status.held += 1;
+                }
+            } else if rooms.keep_part(wanted, part, sent, now) {
+                status.stored = true;
+                self.status.stored += 1;
+            }
+            let graphs = Answer::Relayed(Response::new(Body::empty()));
+            self.note(facts, &graphs, status, part.status, sent.asked);
+        }
+        instead
+    }
+
+    /// The whole batch was throttled: every budget its photos draw on waits.
+    fn throttled_whole(&self, answer: &Response<Body>, now: Time) {
+        let wait = upstream::retry_after(answer.headers(), now);
+        let mut budgets: Vec<&Budget> = Vec::new();
+        for asked in &self.asked {
+            if !budgets.contains(&&asked.wanted.budget) {
+                budgets.push(&asked.wanted.budget);
+                let gate = self.rooms.questions.gate();
+                gate.throttled(&asked.wanted.budget, wait, now);
+            }
+        }
+    }
+
+    /// An answer that is no batch's: Graph's own word where it is an error, never a 200 from
+    /// which our parts are missing.
+    fn unreadable(mut self, answer: Response<Body>) -> Response<Body> {
+        let status = answer.status();
+        let writes = std::mem::replace(&mut self.writes, Writes(Vec::new()));
+        writes.settle_unread(status);
+        let failing = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
+        if failing && let Some(json) = self.all_from_memory() {
+            return self.status.reply(json, &self.head.headers, &self.rooms.ids);
+        }
+        if status.is_success() && !self.ours.is_empty() {
+            return self.problem(Problem::BrokenAnswer);
+        }
+        let mut answer = answer;
+        self.status.held = 0;
+        self.status.mark(answer.headers_mut(), &self.head.headers);
+        answer
+    }
+
+    /// No answer at all.
+    fn without_answer(mut self, error: &upstream::Error) -> Response<Body> {
+        tracing::info!(
+            error = error as &dyn std::error::Error,
+            "no answer from graph to a batch"
+        );
+        drop(std::mem::replace(&mut self.writes, Writes(Vec::new())));
+        match self.all_from_memory() {
+            Some(json) => self.status.reply(json, &self.head.headers, &self.rooms.ids),
+            None => self.problem(problem(error)),
+        }
+    }
+
+    /// The whole answer from memory, where everything left is a photo that may be shown while
+    /// Graph cannot be had.
+    fn all_from_memory(&mut self) -> Option<String> {
+        if self.answered.len() + self.asked.len() < self.batch.parts.len() {
+            return None;
+        }
+        let now = self.rooms.clock.now();
+        let shown: Option<Vec<(&str, Held)>> = self
+            .asked
+            .iter()
+            .map(|asked| Some((asked.id, self.rooms.fallback(&asked.wanted, now)?)))
+            .collect();
+        let shown = shown?;
+        self.status.held += shown.len();
+        let more = shown.iter().map(|(id, held)| held::part(id, held));
+        self.ours.extend(more);
+        Some(held::all(&self.ours))
+    }
+
+    /// An answer too large to be read: ours go in at its beginning, and nothing is stored.
+    fn stream(
+        mut self,
+        mut head: http::response::Parts,
+        prefix: Vec<Bytes>,
+        rest: Body,
+    ) -> Response<Body> {
+        drop(std::mem::replace(&mut self.writes, Writes(Vec::new())));
+        let prefix = if self.ours.is_empty() {
+            prefix
+        } else {
+            let come = prefix.concat();
+            let Some((before, after)) =
+                answer::opening(&come).and_then(|at| come.split_at_checked(at))
+            else {
+                return self.problem(Problem::BrokenAnswer);
+            };
+            let ours = format!("{},", self.ours.join(","));
+            head.headers.remove(header::CONTENT_LENGTH);
+            vec![Bytes::from([before, ours.as_bytes(), after].concat())]
+        };
+        self.status.mark(&mut head.headers, &self.head.headers);
+        Response::from_parts(head, rejoin(prefix, rest))
+    }
+
+    fn problem(&self, problem: Problem) -> Response<Body> {
+        let rooms = self.rooms;
+        problem.reply(&self.head.headers, &rooms.ids.next(), rooms.clock.now())
+    }
+}
+
+impl Rooms {
+    /// Keeps what one part says of a photo, under the rules of a direct answer.
+    fn keep_part(&self, wanted: &Wanted, part: &PartAnswer<'_>, sent: Sent, now: Time) -> bool {
+        let facts = &wanted.facts;
+        let cap = self.cache.config().max_photo;
+        let Ok((kind, bytes)) = part.photo(facts.photo.view, cap) else {
+            return false;
+        };
+        let (asked, born) = (sent.asked, sent.born);
+        let shown = match admission::judge_body(kind, facts.photo.view, &bytes) {
+            Err(_) => return false,
+            Ok(_) if part.status == StatusCode::NOT_FOUND => Shown::NotFound(&bytes),
+            Ok(_) => Shown::Photo(Some(&bytes)),
+        };
+        if self.credited(wanted, (asked, born), shown, now).is_none() {
+            return false;
+        }
+        let answered = Answered {
+            status: part.status,
+            fields: &part.storable_fields(),
+            bytes,
+            asked,
+            born,
+        };
+        let kept = self.cache.keep(&wanted.place, kind, answered, None, now);
+        kept.not_stored.is_none()
+    }
+}
+
+impl<'a> Writes<'a> {
+    fn of(
+        rooms: &'a Rooms,
+        caller: Option<&Caller>,
+        found: &'a [(Option<String>, PhotoWrite)],
+    ) -> Self {
+        let doubts = found.iter().map(|(id, write)| {
+            let doubt = DoubtUnlessRefused {
+                rooms,
+                write,
+                caller: caller.cloned(),
+                refused: false,
+            };
+            (id.as_deref(), doubt)
+        });
+        Self(doubts.collect())
+    }
+
+    /// The answer as a whole, its parts not looked at: refused as a whole, or unknown.
+    fn settle_unread(self, status: StatusCode) {
+        if status.is_client_error() {
+            for (_, doubt) in self.0 {
+                doubt.settle(status);
+            }
+        }
+    }
+
+    /// Each by its own answer; one without stays unknown.
+    fn settle(self, by_id: &HashMap<&str, &PartAnswer<'_>>) {
+        for (id, doubt) in self.0 {
+            if let Some(part) = id.and_then(|id| by_id.get(id)) {
+                doubt.settle(part.status);
+            }
+        }
+    }
+}
+
+/// The direct request that a photo part stands for.
+fn alone(outer: &request::Parts, wish: &batch::request::Photo) -> Request<()> {
+    let mut request = Request::new(());
+    *request.method_mut() = Method::GET;
+    *request.uri_mut() = Uri::from(wish.target.clone());
+    let fields = request.headers_mut();
+    // What names a request in traces goes by allow-list from here, as for a direct one.
+    for (name, value) in &outer.headers {
+        if !wish.fields.contains_key(name) && *name != header::ACCEPT {
+            fields.append(name, value.clone());
+        }
+    }
+    fields.extend(
+        wish.fields
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone())),
+    );
+    request
+}
+
+/// The smaller batch: the caller's own fields, and an answer we can read.
+fn smaller(head: &request::Parts, body: Bytes) -> Request<Body> {
+    let mut request = Request::new(Body::empty());
+    *request.method_mut() = head.method.clone();
+    *request.uri_mut() = head.uri.clone();
+    *request.version_mut() = head.version;
+    *request.headers_mut() = head.headers.clone();
+    let fields = request.headers_mut();
+    let identity = HeaderValue::from_static("identity");
+    fields.insert(header::ACCEPT_ENCODING, identity);
+    fields.remove(header::TRANSFER_ENCODING);
+    fields.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    *request.body_mut() = Body::whole(body);
+    request
+}
+
+/// Whether an answer may be a batch's whose parts can be read.
+fn is_readable(answer: &Response<Body>) -> bool {
+    let fields = answer.headers();
+    let json = fields.get(header::CONTENT_TYPE).is_some_and(|kind| {
+        kind.as_bytes()
+            .to_ascii_lowercase()
+            .starts_with(b"application/json")
+    });
+    answer.status() == StatusCode::OK && json && !fields.contains_key(header::CONTENT_ENCODING)
+}
+
+/// 429, or a 503 that names a wait; one that names none is a failure like any other.
+fn is_throttled(status: StatusCode, fields: &HeaderMap, now: Time) -> bool {
+    status == StatusCode::TOO_MANY_REQUESTS
+        || status == StatusCode::SERVICE_UNAVAILABLE && upstream::retry_after(fields, now).is_some()
+}
