@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::rand;
+use tokio::task::JoinSet;
 
 use crate::cache::{Authority, Cache};
 use crate::canary::{self, Alarm, Fake, Trust};
@@ -19,7 +20,7 @@ use crate::config::Config;
 use crate::demo::{self, Graph, Page};
 use crate::identity::Identity;
 use crate::ops::admin::Admin;
-use crate::ops::{Ops, Watched};
+use crate::ops::{Ops, Reloader, Watched, notify, system};
 use crate::proxy::{Proxy, Questions, Rooms};
 use crate::render::RequestIds;
 use crate::server::{self, Listeners};
@@ -27,6 +28,9 @@ use crate::upstream::{Gate, Limits, SetupError, Upstream};
 
 /// How often what has ended is dropped from memory: moka does so only when it is called.
 const MAINTENANCE: Duration = Duration::from_secs(5);
+
+/// Descriptors besides callers' connections: the way to Graph, the operator, the runtime.
+const OTHER_DESCRIPTORS: u64 = 256;
 
 /// Why the proxy could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +92,7 @@ impl App {
     ///
     /// As [`App::bind`].
     pub fn bind_with(config: Config, clock: Clock) -> Result<Self, Error> {
+        enough_descriptors(&config);
         let listeners = server::bind(&config.server)?;
         let mut addresses: Vec<_> = listeners
             .addresses()
@@ -156,6 +161,11 @@ impl App {
         &self.addresses
     }
 
+    /// What gives the running proxy other settings.
+    pub fn reloader(&self) -> Reloader {
+        Reloader::new(self.watched.clone())
+    }
+
     /// What answers behind the listeners.
     pub fn proxy(&self) -> &Proxy {
         &self.proxy
@@ -173,29 +183,30 @@ impl App {
     /// When a listener fails for good.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
         let rooms = Arc::clone(self.proxy.rooms());
-        let admin = self
-            .admin
-            .map(|admin| tokio::spawn(admin.serve(self.watched)));
+        // They end with this future, and not before the drain has: until then the operator's
+        // listener says that it goes on.
+        let mut tasks = JoinSet::new();
+        if let Some(admin) = self.admin {
+            tasks.spawn(admin.serve(self.watched));
+        }
         // Before the first request: a proxy that mixes callers up must not serve from memory.
         check(&rooms, &self.config).await;
-        let maintenance = tokio::spawn(maintain(Arc::clone(&rooms)));
-        let canary = tokio::spawn(keep_checking(rooms, self.config));
+        tasks.spawn(maintain(Arc::clone(&rooms)));
+        let manager = self.config.ops.notify_socket.clone();
+        tasks.spawn(keep_checking(rooms, self.config));
         let leaving = {
-            let rooms = Arc::clone(self.proxy.rooms());
+            let (rooms, manager) = (Arc::clone(self.proxy.rooms()), manager.clone());
             async move {
                 shutdown.await;
                 rooms.ops.leave();
+                notify::tell(manager.as_deref(), notify::State::Stopping);
                 tracing::info!("told to stop: answers in flight are finished");
             }
         };
         self.proxy.rooms().ops.serve();
+        notify::tell(manager.as_deref(), notify::State::Ready);
         let drained = server::serve(self.listeners, self.proxy, leaving).await;
-        maintenance.abort();
-        canary.abort();
-        // Last: until here it has said that the drain goes on.
-        if let Some(admin) = admin {
-            admin.abort();
-        }
+        drop(tasks);
         if !drained.is_complete() {
             tracing::warn!(
                 cut = drained.cut,
@@ -203,6 +214,19 @@ impl App {
             );
         }
         Ok(())
+    }
+}
+
+/// Says so where the system allows fewer open files than the settings allow connections: then
+/// callers wait in the backlog long before `max_connections`, and calls to Graph fail.
+fn enough_descriptors(config: &Config) {
+    let wanted = config.server.max_connections as u64 + OTHER_DESCRIPTORS;
+    if let Some(limit) = system::descriptor_limit().filter(|limit| *limit < wanted) {
+        tracing::warn!(
+            limit,
+            wanted,
+            "the limit on open files is below max_connections: raise it (LimitNOFILE=, ulimit -n) or lower the setting"
+        );
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use graph_photo_proxy::app::{self, App};
 use graph_photo_proxy::config::{self, Command, Config};
-use graph_photo_proxy::ops::telemetry;
+use graph_photo_proxy::ops::{reload, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A setting is wrong (BSD `sysexits.h`: `EX_USAGE`).
@@ -63,11 +63,14 @@ fn serve(
     }
     runtime.enable_all().build()?.block_on(async {
         // Before anything is printed: whoever reads an address may send a signal at once.
-        let (mut stop, mut interrupt) = (
+        let (mut stop, mut interrupt, hangup) = (
             signal(SignalKind::terminate())?,
             signal(SignalKind::interrupt())?,
+            signal(SignalKind::hangup())?,
         );
         let app = bind(config)?;
+        let reloads = reload::follow(app.reloader(), hangup, Command::from_process);
+        let reloads = tokio::spawn(reloads);
         for (name, address) in app.addresses() {
             print(&format!("{name} {address}\n"));
         }
@@ -78,6 +81,7 @@ fn serve(
             }
         })
         .await?;
+        reloads.abort();
         Ok(())
     })
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use arc_swap::{ArcSwap, Guard};
 use bytes::Bytes;
 use equivalent::Equivalent;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -91,7 +92,9 @@ pub struct Kept {
 
 /// Everything that is held.
 pub struct Cache {
-    config: Config,
+    config: ArcSwap<Config>,
+    /// The bound that the store was made with.
+    bound: u64,
     pub(super) slots: sync::Cache<SlotKey, Slot>,
     /// After which writes and refusals what is held is in doubt.
     pub doubts: Doubts,
@@ -158,13 +161,25 @@ impl Cache {
             jitter: AtomicU64::new(0x9E37_79B9_7F4A_7C15),
             removals,
             longest_hold: AtomicU64::new(0),
-            config,
+            bound: config.memory,
+            config: ArcSwap::from_pointee(config),
         }
     }
 
     /// This room's settings.
-    pub fn config(&self) -> &Config {
-        &self.config
+    pub fn config(&self) -> Guard<Arc<Config>> {
+        self.config.load()
+    }
+
+    /// The bound on what is held, in bytes.
+    pub fn bound(&self) -> u64 {
+        self.bound
+    }
+
+    /// Takes other settings from here on: lifetimes count for answers stored or freshened from
+    /// now. The bound on memory stays what it was at the start.
+    pub fn reload(&self, config: Config) {
+        self.config.store(Arc::new(config));
     }
 
     /// Says what is held under `key` for a caller whose own partition is `own`.
@@ -236,7 +251,7 @@ impl Cache {
     ) -> Kept {
         let judged = admission::judge_body(kind, place.view, &answered.bytes);
         let kind = judged.unwrap_or(kind);
-        let freshness = Freshness::of(&self.config, kind, answered.fields, now, self.jitter());
+        let freshness = Freshness::of(&self.config(), kind, answered.fields, now, self.jitter());
         let fields = dated(stored_fields(answered.fields), now);
         let (body, bytes, own_etag) = Self::body(place, kind, &fields, answered.bytes, before);
         let response = StoredResponse {
@@ -279,7 +294,7 @@ impl Cache {
         now: Time,
     ) -> Kept {
         let kind = before.response.kind;
-        let freshness = Freshness::of(&self.config, kind, answered, now, self.jitter());
+        let freshness = Freshness::of(&self.config(), kind, answered, now, self.jitter());
         let mut fields = before.response.fields.clone();
         for (name, value) in &dated(stored_fields(answered), now) {
             // A 304's Content-Type describes nothing, its ETag is the one we sent.
@@ -464,7 +479,7 @@ impl Cache {
 impl std::fmt::Debug for Cache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Cache")
-            .field("config", &self.config)
+            .field("config", &self.config())
             .finish_non_exhaustive()
     }
 }

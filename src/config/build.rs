@@ -228,6 +228,7 @@ fn ops(from: &mut Values<'_>) -> ops::Config {
         admin_token,
         log: from.required("log", directive),
         log_format: from.choice("log_format", &[LogFormat::Text, LogFormat::Json]),
+        notify_socket: from.raw.notify_socket.clone(),
     }
 }
 

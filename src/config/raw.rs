@@ -26,6 +26,8 @@ pub(super) struct RawConfig {
     pub(super) https_proxy: Option<(String, String)>,
     /// `NO_PROXY`
     pub(super) no_proxy: Option<String>,
+    /// `NOTIFY_SOCKET`, to the byte: it is a path.
+    pub(super) notify_socket: Option<OsString>,
 }
 
 /// The command word.
@@ -215,6 +217,7 @@ impl Reading {
             match name.as_str() {
                 "HTTPS_PROXY" | "https_proxy" => self.raw.https_proxy = Some((name, text())),
                 "NO_PROXY" | "no_proxy" => self.raw.no_proxy = Some(text()),
+                "NOTIFY_SOCKET" => self.raw.notify_socket = Some(value),
                 _ if name.starts_with(PREFIX) => self.variable(name, value),
                 _ => {}
             }

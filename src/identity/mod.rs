@@ -17,6 +17,8 @@ pub mod sharing;
 pub mod subject;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use http::HeaderMap;
 
@@ -33,7 +35,7 @@ use crate::route::{OwnerKind, PhotoOwner};
 /// What this room remembers: the key credentials are hashed with, and Graph's word about them.
 #[derive(Debug)]
 pub struct Identity {
-    sharing: Sharing,
+    sharing: AtomicU8,
     hasher: credential::Hasher,
     reader: principal::Reader,
     proofs: proof::Proofs,
@@ -61,7 +63,7 @@ impl Identity {
     /// When the system has no randomness to give, in which case nothing may be shared at all.
     pub fn new(config: &Config) -> Self {
         Self {
-            sharing: config.sharing,
+            sharing: AtomicU8::new(config.sharing as u8),
             hasher: credential::Hasher::random(),
             reader: principal::Reader::new(&config.member_roles),
             proofs: proof::Proofs::new(config.proof_ttl, config.proofs),
@@ -71,7 +73,19 @@ impl Identity {
 
     /// The policy in force.
     pub fn sharing(&self) -> Sharing {
-        self.sharing
+        // What is not one of the wider two is the narrowest.
+        match self.sharing.load(Ordering::Acquire) {
+            verified if verified == Sharing::Verified as u8 => Sharing::Verified,
+            tenant if tenant == Sharing::Tenant as u8 => Sharing::Tenant,
+            _ => Sharing::Token,
+        }
+    }
+
+    /// Takes another policy from here on, at once and for what is held already; and another
+    /// lifetime of proofs, where it is no longer than the one at the start.
+    pub fn reload(&self, sharing: Sharing, proof_ttl: Duration) {
+        self.sharing.store(sharing as u8, Ordering::Release);
+        self.proofs.reload(proof_ttl);
     }
 
     /// Says who asks.
@@ -148,7 +162,7 @@ impl Identity {
 
     /// The partition of the caller's own accesses.
     pub fn own_partition(&self, caller: &Caller) -> Partition {
-        match self.sharing {
+        match self.sharing() {
             Sharing::Token => Partition::Credential(caller.credential),
             Sharing::Verified | Sharing::Tenant => Partition::Principal(caller.principal.id()),
         }
@@ -166,7 +180,7 @@ impl Identity {
         names: &[Subject],
         now: Time,
     ) -> Option<Partition> {
-        (self.sharing == Sharing::Tenant && self.tenant_would_cover(caller, owner, names, now))
+        (self.sharing() == Sharing::Tenant && self.tenant_would_cover(caller, owner, names, now))
             .then(|| caller.principal.tenant().map(Partition::Tenant))
             .flatten()
     }
@@ -179,7 +193,8 @@ impl Identity {
         owner: &PhotoOwner,
         subject: &Subject,
     ) -> Option<Partition> {
-        if self.sharing != Sharing::Tenant || !self.tables.cover(&caller.principal, owner, subject)
+        if self.sharing() != Sharing::Tenant
+            || !self.tables.cover(&caller.principal, owner, subject)
         {
             return None;
         }

@@ -5,7 +5,7 @@
 //! token. It is as old as the *question*, so that a slow answer makes no proof younger.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -121,6 +121,10 @@ fn is_another(seen: &Subject, names: &[Subject]) -> bool {
     !names.contains(seen) && names.iter().any(|name| by_guid(name) == by_guid(seen))
 }
 
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Whether a token has reached the end it names.
 fn ended(expires: Option<u64>, now: Time) -> bool {
     expires.is_some_and(|expires| expires <= now.unix_seconds())
@@ -151,7 +155,10 @@ impl Refusals {
 /// All proofs, bounded in number. Uses moka like the cache room does: the bound, the order of
 /// forgetting and the concurrency are the same need.
 pub(super) struct Proofs {
-    ttl: Duration,
+    /// In milliseconds; may be shortened while the proxy runs.
+    ttl: AtomicU64,
+    /// What moka holds them for, whatever comes.
+    longest: Duration,
     held: Cache<Credential, Arc<Proof>>,
     /// Taken whenever a proof is made or ended, so that a refusal always wins; never on the way
     /// of a hit.
@@ -161,7 +168,8 @@ pub(super) struct Proofs {
 impl Proofs {
     pub(super) fn new(ttl: Duration, bound: u64) -> Self {
         Self {
-            ttl,
+            ttl: AtomicU64::new(milliseconds(ttl)),
+            longest: ttl,
             held: Cache::builder()
                 .max_capacity(bound)
                 // moka's default refuses newcomers while it is full of busy ones: they would
@@ -173,8 +181,24 @@ impl Proofs {
         }
     }
 
+    /// Shortens (or lengthens, up to what it was at the start) how long all proofs are believed.
+    pub(super) fn reload(&self, ttl: Duration) {
+        let ttl = milliseconds(ttl.min(self.longest));
+        self.ttl.store(ttl, Ordering::Release);
+    }
+
+    fn ttl(&self) -> Duration {
+        Duration::from_millis(self.ttl.load(Ordering::Acquire))
+    }
+
+    fn holds(&self, proof: &Proof, now: Time) -> bool {
+        proof.holds(now) && now.since(proof.asked) < self.ttl()
+    }
+
     pub(super) fn get(&self, credential: &Credential, now: Time) -> Option<Arc<Proof>> {
-        self.held.get(credential).filter(|proof| proof.holds(now))
+        self.held
+            .get(credential)
+            .filter(|proof| self.holds(proof, now))
     }
 
     pub(super) fn accept(&self, caller: &Caller, asked: Time, now: Time) -> Option<Arc<Proof>> {
@@ -184,14 +208,14 @@ impl Proofs {
         }
         let before = self.held.get(&caller.credential);
         if let Some(before) = before.as_ref().filter(|before| before.asked >= asked) {
-            return Some(Arc::clone(before)).filter(|before| before.holds(now));
+            return Some(Arc::clone(before)).filter(|before| self.holds(before, now));
         }
         let witnessed = before.map_or_else(Vec::new, |before| lock(&before.witnessed).clone());
         let proof = Arc::new(Proof {
             principal: Arc::clone(&caller.principal),
             expires: caller.expires,
             asked,
-            ttl: self.ttl,
+            ttl: self.ttl(),
             renewing: AtomicBool::new(false),
             failed_renewals: AtomicU32::new(0),
             witnessed: Mutex::new(witnessed),

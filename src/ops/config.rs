@@ -1,5 +1,6 @@
 //! What the operator says about what the operator sees.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -14,6 +15,8 @@ pub struct Config {
     pub log: String,
     /// How a log line looks.
     pub log_format: LogFormat,
+    /// Where a service manager wants to hear of readiness (`NOTIFY_SOCKET`, sd_notify(3)).
+    pub notify_socket: Option<OsString>,
 }
 
 /// How a log line looks.

@@ -247,7 +247,7 @@ impl Watched {
             "cache_bound",
             "The bound on what is held",
             Some(&Unit::Bytes),
-            &cache.config().memory,
+            &cache.bound(),
         )?;
         if let Some(resident) = system::resident() {
             page.gauge(

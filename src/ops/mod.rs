@@ -11,14 +11,17 @@ mod explain;
 mod figures;
 mod history;
 mod metrics;
+pub mod notify;
 mod purge;
+pub mod reload;
 mod report;
-mod system;
+pub mod system;
 pub mod telemetry;
 mod watched;
 
 pub use config::{Config, LogFormat, Secret};
 pub use figures::Figures;
+pub use reload::{Reloaded, Reloader};
 pub use watched::Watched;
 
 use std::sync::atomic::{AtomicU8, Ordering};

@@ -64,7 +64,7 @@ pub(super) fn figures(watched: &Watched) -> Value {
         "most_connections": watched.most_connections(),
         "entries": entries,
         "held_bytes": held,
-        "bound_bytes": rooms.cache.config().memory,
+        "bound_bytes": rooms.cache.bound(),
         "resident_bytes": system::resident(),
         "removals": named(rooms.cache.removals().causes().into_iter()),
         "proofs": rooms.identity.proofs_held(),

@@ -12,6 +12,7 @@ mod logs;
 mod operator;
 mod proofs;
 mod protocols;
+mod reload;
 mod settings;
 mod shutdown;
 mod streaming;

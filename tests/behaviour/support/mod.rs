@@ -21,6 +21,7 @@ use graph_photo_proxy::app::App;
 use graph_photo_proxy::clock::Clock;
 use graph_photo_proxy::config::Config;
 use graph_photo_proxy::demo::{Graph, Person, Settings, TokenSpec};
+use graph_photo_proxy::ops::Reloader;
 use graph_photo_proxy::proxy::Rooms;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -135,6 +136,8 @@ pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
     /// Where the operator's listener is, if it is on.
     pub(crate) admin: Option<SocketAddr>,
+    /// Gives it other settings while it runs.
+    pub(crate) reloader: Reloader,
     pub(crate) rooms: Arc<Rooms>,
     client: Client<HttpConnector, Full<Bytes>>,
     stop: Option<oneshot::Sender<()>>,
@@ -161,7 +164,7 @@ impl Proxy {
         };
         let address = at("listen").or_else(|| at("tls_listen")).unwrap();
         let admin = at("admin");
-        let rooms = Arc::clone(app.rooms());
+        let (rooms, reloader) = (Arc::clone(app.rooms()), app.reloader());
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(async move {
             app.run(async move {
@@ -174,6 +177,7 @@ impl Proxy {
         Self {
             address,
             admin,
+            reloader,
             rooms,
             client,
             stop: Some(stop),
