@@ -2,6 +2,11 @@
 //!
 //! Memory is that of the real binary in a process of its own.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
 use std::time::{Duration, Instant};
 
 use graph_photo_proxy::clock::Clock;
@@ -68,6 +73,9 @@ async fn a_large_body_passes_in_either_direction_in_bounded_memory() {
     assert!(up < GROWTH && down < GROWTH, "grew by {up} and {down} KiB");
 }
 
+/// The n-th piece of a flood.
+type Round = Box<dyn Fn(u32) -> Vec<u8> + Send>;
+
 /// The slowest of some requests by another caller.
 async fn slowest(address: std::net::SocketAddr, requests: usize) -> Duration {
     let mut slowest = Duration::ZERO;
@@ -92,7 +100,7 @@ async fn http_2_floods_leave_memory_and_the_others_alone() {
     let field = b"\x00\x01x\x40aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
     let fields = field.repeat(100);
     let cancel = frame(RST_STREAM, 0, 1, &8_u32.to_be_bytes());
-    let floods: [(&str, Vec<u8>, Box<dyn Fn(u32) -> Vec<u8> + Send>); 6] = [
+    let floods: [(&str, Vec<u8>, Round); 6] = [
         (
             "continuation",
             frame(HEADERS, END_STREAM, 1, GET),

@@ -7,6 +7,7 @@ mod drop_in;
 mod faults;
 mod fewer_calls;
 mod hardening;
+mod http2_frames;
 mod isolation;
 mod logs;
 mod operator;

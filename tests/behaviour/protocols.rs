@@ -1,5 +1,11 @@
 //! HTTP/1.0, HTTP/1.1 and HTTP/2 on either side, on kept connections and in any order.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,7 +20,7 @@ use rustls::RootCertStore;
 use rustls_pki_types::{PrivateKeyDer, ServerName};
 use tokio::net::TcpStream;
 
-use crate::support::wire::{RawGraph, Wire, soon};
+use crate::support::wire::{Message, RawGraph, Wire, soon};
 use crate::support::{Proxy, World};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
@@ -130,12 +136,14 @@ async fn hits_misses_and_pass_through_on_one_connection_are_answered_in_order() 
         "/v1.0/nothing".into(),
     ];
     let mut wire = Wire::to(world.proxy.address).await;
-    let requests: String = targets
-        .iter()
-        .map(|target| {
-            format!("GET {target} HTTP/1.1\r\nHost: p\r\nAuthorization: Bearer {token}\r\n\r\n")
-        })
-        .collect();
+    let mut requests = String::new();
+    for target in &targets {
+        let auth = format!("Authorization: Bearer {token}");
+        let _ = write!(
+            requests,
+            "GET {target} HTTP/1.1\r\nHost: p\r\n{auth}\r\n\r\n"
+        );
+    }
     wire.send(requests).await;
     soon(hold.waiting(1)).await;
     hold.release();
@@ -143,7 +151,7 @@ async fn hits_misses_and_pass_through_on_one_connection_are_answered_in_order() 
     for _ in &targets {
         answers.push(soon(wire.answer("GET")).await.unwrap());
     }
-    let statuses: Vec<u16> = answers.iter().map(|answer| answer.status()).collect();
+    let statuses: Vec<u16> = answers.iter().map(Message::status).collect();
     assert_eq!(
         statuses.get(..4),
         Some(&[200, 200, 200, 200][..]),
@@ -291,7 +299,7 @@ async fn graph_is_asked_in_http_2_or_http_1_as_it_likes() {
         let ca = certificate.path("cert.pem");
         let proxy = Proxy::start(&[("upstream_ca", &ca)], &graph.base_url(), clock).await;
         let me = graph.tenant().members().next().unwrap().clone();
-        let token = graph.issue(&graph_photo_proxy::demo::TokenSpec::of(&me));
+        let token = graph.issue(graph_photo_proxy::demo::TokenSpec::of(&me));
         let whose = graph.tenant().with_photo().next().unwrap().id.clone();
         let path = format!("/v1.0/users/{whose}/photo/$value");
         let (first, second) = (
