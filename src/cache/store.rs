@@ -402,8 +402,8 @@ impl Cache {
         if !self.believes(place, held.response.born, now) {
             return Err(NotStored::Written);
         }
-        let hold = held.response.hold.as_secs().saturating_add(1);
-        self.longest_hold.fetch_max(hold, Ordering::Relaxed);
+        let seconds = held.response.hold.as_secs().saturating_add(1);
+        self.longest_hold.fetch_max(seconds, Ordering::Relaxed);
         if let StoredBody::Shared(key) = &held.response.body {
             let slot = Slot::Body(held.bytes.clone(), held.response.hold);
             self.slots.insert(SlotKey::Body(Arc::clone(key)), slot);

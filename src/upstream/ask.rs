@@ -16,7 +16,7 @@ use crate::render::Body;
 
 /// The caller's fields that go along with a photo request, and why each may: none of them
 /// changes what Graph answers.
-const CARRIED: [(&str, &str); 7] = [
+pub(super) const CARRIED: [(&str, &str); 7] = [
     (
         "client-request-id",
         "lets caller and Graph's support name the request",

@@ -1,8 +1,11 @@
 //! Photo requests: what is sent, and how long is waited.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::*;
+use crate::cache::{NotStored, admission};
+use crate::route::View;
+use crate::upstream::ask::CARRIED;
 use crate::upstream::{Ask, Trace};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
@@ -99,4 +102,17 @@ async fn a_photo_request_survives_a_kept_connection_that_graph_closes() {
         assert_eq!(whole, "hi");
     }
     assert_eq!(graph.seen().len(), 3);
+}
+
+/// One list decides what an answer may vary by; whatever a caller can put into a question must
+/// not be on it.
+#[test]
+fn what_goes_along_from_a_caller_is_nothing_an_answer_may_vary_by() {
+    for (name, _) in CARRIED {
+        let mut answer = HeaderMap::new();
+        answer.insert("content-type", HeaderValue::from_static("image/jpeg"));
+        answer.insert("vary", HeaderName::from_static(name).into());
+        let judged = admission::judge_head(View::Media, StatusCode::OK, &answer);
+        assert_eq!(judged, Err(NotStored::Vary), "{name}");
+    }
 }
