@@ -48,7 +48,10 @@ impl Outcome {
                 Ok(reply) => reply,
                 Err(problem) => {
                     let mut reply = problem_reply(problem, status, asked, ids, now);
-                    reply.headers_mut().insert(header::ACCEPT_RANGES, BYTES);
+                    let fields = reply.headers_mut();
+                    fields.insert(header::ACCEPT_RANGES, BYTES);
+                    let private = HeaderValue::from_static("private, no-store");
+                    fields.insert(header::CACHE_CONTROL, private);
                     return reply;
                 }
             },

@@ -10,6 +10,7 @@ pub(crate) mod attack;
 pub(crate) mod binary;
 pub(crate) mod frames;
 pub(crate) mod raw;
+pub(crate) mod scripted;
 pub(crate) mod wire;
 
 use std::net::SocketAddr;
@@ -32,7 +33,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// Fields that a photo reply from memory may carry, and no others: never another caller's.
-const HELD_FIELDS: [&str; 19] = [
+const HELD_FIELDS: [&str; 20] = [
     "content-type",
     "content-length",
     "content-range",
@@ -44,6 +45,8 @@ const HELD_FIELDS: [&str; 19] = [
     "age",
     "cache-control",
     "cache-status",
+    // Ours, on a 416.
+    "proxy-status",
     "vary",
     "x-content-type-options",
     "request-id",
