@@ -15,6 +15,7 @@ mod proofs;
 mod protocols;
 mod ranges;
 mod reload;
+mod routes;
 mod semantics;
 mod settings;
 mod shutdown;
