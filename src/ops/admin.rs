@@ -3,7 +3,7 @@
 //! - `GET /livez` 200 while the process answers at all; open to everybody
 //! - `GET /readyz` 200 once callers are taken up, until the drain; open to everybody
 //! - `GET /` the dashboard, with `/dashboard.css` and `/dashboard.js`; holds no figures itself
-//! - `GET /metrics` OpenMetrics
+//! - `GET /metrics` `OpenMetrics`
 //! - `GET /figures` the same for the dashboard; `?history` adds the last half hour
 //! - `GET /config` the settings as they hold, each with its origin, without secrets
 //! - `GET /explain?target` what would happen to a GET of that path, and why, for the bearer in

@@ -15,7 +15,7 @@ pub struct Config {
     pub log: String,
     /// How a log line looks.
     pub log_format: LogFormat,
-    /// Where a service manager wants to hear of readiness (`NOTIFY_SOCKET`, sd_notify(3)).
+    /// Where a service manager wants to hear of readiness (`NOTIFY_SOCKET`, `sd_notify(3)`).
     pub notify_socket: Option<OsString>,
 }
 

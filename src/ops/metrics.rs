@@ -1,4 +1,4 @@
-//! The figures as OpenMetrics text, for Prometheus to collect.
+//! The figures as `OpenMetrics` text, for Prometheus to collect.
 //!
 //! Base units only (seconds, bytes); every name begins with `graph_photo_proxy_`. No label
 //! holds a name, an id or a token: their values are the words of the rooms' enums, so that the
@@ -40,6 +40,7 @@ impl Collector for Watched {
         let mut page = Page(encoder);
         self.requests(&mut page)?;
         self.upstream(&mut page)?;
+        self.gate(&mut page)?;
         self.memory(&mut page)?;
         self.process(&mut page)
     }
@@ -127,7 +128,7 @@ impl Watched {
     }
 
     fn upstream(&self, page: &mut Page<'_>) -> fmt::Result {
-        let (figures, now) = (self.rooms.ops.figures(), self.rooms.clock.now());
+        let figures = self.rooms.ops.figures();
         let mut calls = Vec::new();
         for (route, statuses) in [("photo", &figures.asked), ("pass_through", &figures.passed)] {
             for (status, count) in statuses.seen() {
@@ -170,9 +171,12 @@ impl Watched {
             "upstream_duration",
             "From a photo call to the first byte of Graph's answer",
             &figures.graph,
-        )?;
+        )
+    }
+
+    fn gate(&self, page: &mut Page<'_>) -> fmt::Result {
         let gate = self.rooms.questions.gate();
-        let standings = gate.standings(now);
+        let standings = gate.standings(self.rooms.clock.now());
         let closed = standings
             .iter()
             .filter(|standing| standing.closed_for > Duration::ZERO)
@@ -284,14 +288,6 @@ impl Watched {
         if let Some((held, most)) = system::descriptors() {
             page.gauge("process_open_fds", "Open file descriptors", None, &held)?;
             page.gauge("process_max_fds", "How many may be open", None, &most)?;
-        }
-        if let Some(end) = self.certificate_end() {
-            page.gauge(
-                "certificate_expiry_timestamp",
-                "When the TLS listener's certificate ends, since 1970",
-                Some(&Unit::Seconds),
-                &end,
-            )?;
         }
         let ready = u64::from(self.is_ready());
         page.gauge("ready", "Whether /readyz says yes", None, &ready)?;

@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 
-use crate::render::CacheStatus;
+use crate::render::{CacheStatus, Detail, Forward};
 use crate::route::PhotoRequest;
 use crate::upstream;
 
@@ -125,8 +125,8 @@ impl Ops {
             kind = ?photo.owner.kind(),
             view = ?photo.view,
             size = ?photo.size,
-            outcome = status.forward.map_or("hit", |why| why.token()),
-            detail = status.detail.map(|detail| detail.token()),
+            outcome = status.forward.map_or("hit", Forward::token),
+            detail = status.detail.map(Detail::token),
             collapsed = status.collapsed,
             stored = status.stored,
             source = told.source.name(),

@@ -1,4 +1,4 @@
-//! Readiness for a service manager: sd_notify(3), by hand over a Unix datagram.
+//! Readiness for a service manager: `sd_notify(3)`, by hand over a Unix datagram.
 
 use std::ffi::OsStr;
 use std::io;

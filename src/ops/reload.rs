@@ -100,17 +100,17 @@ pub async fn follow(
                 if !settled {
                     continue;
                 }
-                let reloaded = reloader.reload(&config);
-                if !reloaded.taken.is_empty() {
-                    tracing::info!(taken = ?reloaded.taken, "other settings hold from here on");
+                let changed = reloader.reload(&config);
+                if !changed.taken.is_empty() {
+                    tracing::info!(taken = ?changed.taken, "other settings hold from here on");
                     for sentence in config.policy() {
                         tracing::info!("{sentence}");
                     }
                 }
-                (!reloaded.waiting.is_empty()).then(|| {
+                (!changed.waiting.is_empty()).then(|| {
                     format!(
                         "settings that wait for the next start: {:?}",
-                        reloaded.waiting
+                        changed.waiting
                     )
                 })
             }

@@ -68,12 +68,10 @@ pub(super) fn figures(watched: &Watched) -> Value {
         "resident_bytes": system::resident(),
         "removals": named(rooms.cache.removals().causes().into_iter()),
         "proofs": rooms.identity.proofs_held(),
-        "certificate_end": watched.certificate_end(),
     })
 }
 
-/// Photo requests whose caller got an error that is not about the photo or the caller: 5xx,
-/// whoever made it, and our own 429.
+/// Photo requests whose caller got a 5xx, whoever made it.
 pub(super) fn errors(figures: &Figures) -> u64 {
     figures
         .answers

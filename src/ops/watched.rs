@@ -104,11 +104,6 @@ impl Watched {
         self.rooms.clock.now().since(self.outside.began)
     }
 
-    /// When the certificate ends, in seconds since 1970.
-    pub(super) fn certificate_end(&self) -> Option<u64> {
-        None
-    }
-
     pub(super) fn sharing(&self) -> &'static str {
         match self.rooms.identity.sharing() {
             Sharing::Token => "token",

@@ -370,10 +370,6 @@ function show(now) {
     ["Passed through (not photos)", count(now.passed_through)],
   ];
   if (now.sharing !== "tenant") more.push(["sharing = \"tenant\" would have saved", `${count(now.would_share)} more`]);
-  if (now.certificate_end) {
-    const left = now.certificate_end - now.unix;
-    more.push(["Certificate ends", left > 0 ? `in ${long(left)}` : "it has ended", left < 7 * 86400]);
-  }
   pairs("more", more);
 }
 
