@@ -478,7 +478,7 @@ async fn explain_tells_what_would_happen_and_asks_nobody() {
     let path = format!("/v1.0/users/{}/photo/$value", world.person(1).id);
     let told = operator.explain(&path, &token).await;
     assert_eq!(told["caller"]["proven"], false);
-    assert_eq!(told["verdict"], "Graph is asked first (request)");
+    assert_eq!(told["verdict"], "Graph is asked first (miss)");
     assert_eq!(world.graph.count(), 0);
     world.get(&path, &token).await;
     let told = operator.explain(&path, &token).await;
@@ -506,7 +506,7 @@ async fn explain_tells_what_would_happen_and_asks_nobody() {
             .starts_with("no token of that")
     );
     let other = operator.explain(&path, &world.token(1)).await;
-    assert_eq!(other["verdict"], "Graph is asked first (request)");
+    assert_eq!(other["verdict"], "Graph is asked first (miss)");
     let odd = operator
         .explain("/v1.0/users/x;y/photo/$value", &token)
         .await;

@@ -318,9 +318,14 @@ async fn a_304_that_names_another_tag_or_was_not_asked_for_gives_nobody_anything
         (200, 2)
     );
     world.asks(&path, &b).await;
+    // To a question that named nothing: the same.
     let cold = photo(&world.person(2));
     world.graph.once(&cold, Fault::NotModified);
-    assert_eq!(world.get(&cold, &a).await.mark(), None);
+    let reply = world.get(&cold, &a).await;
+    let owner = reply.mark().map(|mark| mark.owner);
+    assert_eq!(owner, Some(world.person(2).id), "{reply:?}");
+    assert!(!reply.field("cache-status").contains("stored"), "{reply:?}");
+    world.asks(&cold, &a).await;
 }
 
 #[tokio::test]
