@@ -514,3 +514,38 @@ async fn explain_tells_what_would_happen_and_asks_nobody() {
     assert_eq!(operator.get("/explain").await.status, 400);
     assert_eq!(world.graph.count(), 1);
 }
+
+#[tokio::test]
+async fn the_dashboard_comes_whole_from_here_and_makes_markup_of_nothing() {
+    let world = watched().await;
+    let operator = Operator::of(&world);
+    let mut all = String::new();
+    for (page, kind) in [
+        ("/", "text/html; charset=utf-8"),
+        ("/dashboard.css", "text/css; charset=utf-8"),
+        ("/dashboard.js", "text/javascript; charset=utf-8"),
+    ] {
+        let reply = operator.get(page).await;
+        assert_eq!(reply.field("content-type"), kind);
+        all.push_str(std::str::from_utf8(&reply.body).expect("UTF-8"));
+    }
+    // The one address is the name of SVG, which is fetched by nobody.
+    let outside = all.replace("\"http://www.w3.org/2000/svg\"", "");
+    for foreign in ["http://", "https://", "src=\"//", "@import", "url("] {
+        assert!(!outside.contains(foreign), "{foreign}");
+    }
+    for maker in [
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "DOMParser",
+        "createContextualFragment",
+        "eval(",
+        "Function(",
+        "style=\"",
+        "onclick",
+    ] {
+        assert!(!all.contains(maker), "{maker}");
+    }
+}
