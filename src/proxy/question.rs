@@ -519,7 +519,10 @@ impl Rooms {
                 return (before, None);
             };
             let born = self.cache.doubts.born();
-            let wait = match self.questions.downloads.join(current, born, |_| true) {
+            // One that began before a write brings nothing that may still be used.
+            let usable =
+                |asked: &Born| self.cache.believes(&wanted.place, *asked, self.clock.now());
+            let wait = match self.questions.downloads.join(current, born, usable) {
                 Seat::Leader(turn) => return (None, Some(turn)),
                 Seat::Waiter(wait) => wait,
                 Seat::Full => return (None, None),

@@ -1,5 +1,6 @@
 //! What the product promises, tried through its sockets. One file per promise.
 
+mod aliases;
 mod batch;
 mod bounded;
 mod collapsing;
@@ -8,6 +9,7 @@ mod faults;
 mod fewer_calls;
 mod hardening;
 mod http2_frames;
+mod incidents;
 mod isolation;
 mod logs;
 mod operator;
@@ -18,9 +20,11 @@ mod reload;
 mod routes;
 mod semantics;
 mod settings;
+mod sharing;
 mod shutdown;
 mod streaming;
 mod support;
 mod throttling;
 mod truth;
 mod visible;
+mod writes;
