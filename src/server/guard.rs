@@ -6,6 +6,9 @@
 //! behind the answers of earlier pipelined requests and are written by the same code, and no
 //! byte a caller can send imitates one.
 //!
+//! The one thing that is changed on the way is a target with a quote, an angle bracket or a
+//! grave accent that hyper cannot hold: it is percent-encoded ([`encoded`]).
+//!
 //! A head that arrives in one read is scanned where it lies and not copied. A chunked body
 //! that breaks its framing ends in an error, as a lost connection would.
 //!
@@ -23,7 +26,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 use super::activity::Activity;
-use super::scan::{Scan, Scanner};
+use super::scan::{Scan, Scanner, encoded};
+use crate::render::Problem;
 
 /// What hyper reads where a head was refused.
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
@@ -97,6 +101,9 @@ impl<T> Guard<T> {
 
     /// Draws the consequences of a scan that left `ready` staged bytes to pass.
     fn settle(&mut self, scan: &Scan) {
+        if scan.refused == Some(Problem::BadTarget) && self.mend() {
+            return;
+        }
         let Some(scanner) = &self.scanner else { return };
         if let Some(problem) = scan.refused {
             self.staged.truncate(self.ready);
@@ -114,6 +121,22 @@ impl<T> Guard<T> {
             self.arriving = arriving;
             self.activity.head_arriving(arriving);
         }
+    }
+
+    /// Encodes what hyper could not hold in the target of the head that was refused, and judges
+    /// it again. `false` where that would change nothing.
+    fn mend(&mut self) -> bool {
+        let refused = self.staged.get(self.ready..).unwrap_or_default();
+        let (Some(mended), Some(scanner)) = (encoded(refused), &mut self.scanner) else {
+            return false;
+        };
+        self.staged.truncate(self.ready);
+        self.staged.extend_from_slice(&mended);
+        scanner.again();
+        let scan = scanner.scan(&mended);
+        self.ready += scan.passed;
+        self.settle(&scan);
+        true
     }
 
     /// Hands staged bytes on, as many as may pass and fit.

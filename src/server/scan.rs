@@ -65,6 +65,13 @@ impl Scanner {
         !matches!(self.phase, Phase::Head(_))
     }
 
+    /// Forgets what has been read of the head that is arriving: it will be handed over anew.
+    pub(super) fn again(&mut self) {
+        if !self.in_body() {
+            self.phase = Phase::Head(Head::default());
+        }
+    }
+
     /// Follows `bytes`, which begin where the last call's `passed` ended.
     pub(super) fn scan(&mut self, bytes: &[u8]) -> Scan {
         let mut passed = 0;
@@ -237,6 +244,35 @@ fn decimal(value: &[u8]) -> Option<u64> {
         return None;
     }
     std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+/// The head with what no URI may hold and yet is sent (`$search="x"` of callers that encode
+/// nothing) percent-encoded in its target, as hyper cannot hold it otherwise. To Graph both are
+/// the same (RFC 3986 §2.4). `None` where there is nothing to encode.
+pub(super) fn encoded(head: &[u8]) -> Option<Vec<u8>> {
+    let start = head
+        .iter()
+        .position(|byte| !matches!(byte, b'\r' | b'\n'))?;
+    let length = memchr(b'\n', head.get(start..)?)?;
+    let (line, rest) = head.get(start..)?.split_at(length);
+    let mut mended = Vec::with_capacity(head.len() + 32);
+    let mut spaces = 0;
+    for byte in line {
+        spaces += usize::from(*byte == b' ');
+        // Behind the first space, before the second.
+        match byte {
+            b'"' if spaces == 1 => mended.extend_from_slice(b"%22"),
+            b'<' if spaces == 1 => mended.extend_from_slice(b"%3C"),
+            b'>' if spaces == 1 => mended.extend_from_slice(b"%3E"),
+            b'`' if spaces == 1 => mended.extend_from_slice(b"%60"),
+            _ => mended.push(*byte),
+        }
+    }
+    if mended.len() == line.len() {
+        return None;
+    }
+    mended.extend_from_slice(rest);
+    Some(mended)
 }
 
 /// Whether hyper can hold the target, which has no control and no `#`. What it cannot, it

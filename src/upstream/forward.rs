@@ -6,7 +6,8 @@
 //! long and as slow as its ends like. Only a caller who stops in the middle of its body is
 //! given up (`arrival`).
 //!
-//! hyper does not let us hand on: interim answers other than 100 (103 is lost), trailers that
+//! hyper does not let us hand on: a raw quote in a query, angle brackets and a grave accent in a
+//! target (the listener percent-encodes them over HTTP/1.1; over HTTP/2 such a request is reset), interim answers other than 100 (103 is lost), trailers that
 //! no `Trailer` field announced and the spelling of trailer names (over HTTP/1.1), and the
 //! order of lines with *different* names when one of the names repeats (RFC 9110 §5.3 gives
 //! that no meaning). Nor do a reason phrase beyond ASCII (it is left out), the `Content-Length`

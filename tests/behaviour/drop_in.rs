@@ -160,7 +160,7 @@ fn as_returned(message: &Message, direct: &Message) -> Message {
 }
 
 #[tokio::test]
-async fn every_byte_of_a_target_is_handed_on_or_refused_and_never_changed() {
+async fn every_byte_of_a_target_is_handed_on_encoded_or_refused() {
     let pair = Pair::start().await;
     let mut refused = Vec::new();
     for place in ["/x", "/x?"] {
@@ -174,16 +174,21 @@ async fn every_byte_of_a_target_is_handed_on_or_refused_and_never_changed() {
                 assert_eq!(told.graph, Message::default(), "{byte:#x}");
                 refused.push((place, byte));
             } else {
-                assert_eq!(told.graph.target(), target);
+                let encoded = format!("{place}%{byte:02X}y");
+                let odd = b"\"<>`".contains(&byte) && told.graph.target() == encoded;
+                assert!(
+                    told.graph.target() == target || odd,
+                    "{byte:#x}: {:?}",
+                    told.graph
+                );
             }
         }
     }
-    // No part of a URI (RFC 3986 §2), and more than hyper can hold; a byte beyond ASCII that
-    // stands alone is not UTF-8.
-    for (place, odd) in [("/x", &b"#<>`"[..]), ("/x?", b"#<>\"")] {
-        let alone = (0x80..=0xFF).chain([0, 1, 9, 0x7F]);
-        let mut odd: Vec<u8> = odd.iter().copied().chain(alone).collect();
-        odd.sort_unstable();
+    // A byte beyond ASCII that stands alone is not UTF-8; a fragment is never sent.
+    let alone = (0x80..=0xFF).chain([b'#', 0, 1, 9, 0x7F]);
+    let mut odd: Vec<u8> = alone.collect();
+    odd.sort_unstable();
+    for place in ["/x", "/x?"] {
         let mut found: Vec<u8> = refused
             .iter()
             .filter(|r| r.0 == place)

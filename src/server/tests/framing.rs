@@ -69,10 +69,9 @@ fn corpus() -> Vec<(u16, String)> {
         (400, line("GET /a b HTTP/1.1")),
         (400, line("GET\t/a HTTP/1.1")),
         (400, line("GET /a\tb HTTP/1.1")),
-        (400, line("GET /<a> HTTP/1.1")),
-        (400, line("GET /a?<b> HTTP/1.1")),
-        (400, line("GET /`a HTTP/1.1")),
-        (400, line("GET /a?\"b\" HTTP/1.1")),
+        (400, line("GET /<a>#\" HTTP/1.1")),
+        (400, line("G<T /a HTTP/1.1")),
+        (400, line("GET /a HTTP/\"1.1\"")),
         (400, line("GET http://h:x/ HTTP/1.1")),
         (400, line("GET /a")),
         (400, line("GET /a HTTP/0.9")),
@@ -158,6 +157,14 @@ async fn what_is_merely_unusual_is_answered() {
         (
             format!("PROPFIND //a/../b?%zz&&= HTTP/1.1\r\nhOsT: h\r\n{close}"),
             "<PROPFIND //a/../b?%zz&&=>",
+        ),
+        (
+            format!("GET /`<a>?b=\"c\"&<> HTTP/1.1\r\nHost: h\r\nX: \"<>`\r\n{close}"),
+            "<GET /%60%3Ca%3E?b=%22c%22&%3C%3E>",
+        ),
+        (
+            format!("{HEAD}\r\n\r\nGET /a?\"b\" HTTP/1.1\r\nHost: h\r\n{close}"),
+            "<GET /a?%22b%22>",
         ),
         (
             format!("GET http://H/a HTTP/1.1\r\nHost: h\r\n{close}"),
