@@ -255,7 +255,7 @@ fn rooms(config: &Config, clock: Clock) -> Result<Rooms, Error> {
         identity: Identity::new(&config.identity),
         cache: Cache::new(config.cache.clone()),
         upstream: Upstream::new(&config.upstream)?,
-        questions: Questions::new(authority, gate, config.proxy.waiting_callers),
+        questions: Questions::new(authority, gate, &config.proxy),
         trust: Trust::default(),
         ops: Ops::default(),
         ids: RequestIds::new(u64::from_be_bytes(process)),

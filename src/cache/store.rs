@@ -20,7 +20,7 @@ use super::config::Config;
 use super::doubt::{Born, Doubt, Doubts};
 use super::freshness::{Freshness, http_date};
 use super::key::{BodyKey, CurrentKey, Key};
-use super::stored::{Held, Kind, STORED_FIELDS, StoredBody, StoredResponse};
+use super::stored::{Held, Kind, Popularity, STORED_FIELDS, StoredBody, StoredResponse};
 use crate::clock::Time;
 use crate::identity::{Partition, Space, Subject};
 use crate::route::View;
@@ -271,6 +271,7 @@ impl Cache {
             born: answered.born,
             subject: place.subject.clone(),
             space: place.space,
+            popularity: Popularity::default(),
         };
         let held = Held {
             response: Arc::new(response),
@@ -336,6 +337,20 @@ impl Cache {
         }
         if let Some(current) = &place.current {
             self.slots.invalidate(&RefKey::Current(current));
+        }
+    }
+
+    /// What is held is known to be of an earlier upload: it lends its validator, and is shown
+    /// only where Graph cannot be had.
+    pub fn outdate(&self, place: &Place, before: &Held) {
+        let response = StoredResponse {
+            lifetime: Duration::ZERO,
+            stale_while_revalidate: Duration::ZERO,
+            ..StoredResponse::clone(&before.response)
+        };
+        for key in &place.keys {
+            let slot = Slot::Response(Arc::new(response.clone()));
+            self.slots.insert(SlotKey::Response(key.clone()), slot);
         }
     }
 

@@ -1,6 +1,7 @@
 //! One stored answer: what Graph sent, and how long it is good for.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -81,9 +82,47 @@ pub struct StoredResponse {
     pub subject: Subject,
     /// Where that name means something.
     pub space: Space,
+    /// How much it is asked for.
+    pub popularity: Popularity,
+}
+
+/// How much an answer is asked for towards the end of its lifetime.
+#[derive(Debug, Default)]
+pub struct Popularity {
+    asks: AtomicU32,
+    refreshing: AtomicBool,
+}
+
+impl Popularity {
+    /// A refresh that could not be had may be tried again.
+    pub fn refresh_failed(&self) {
+        self.refreshing.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Clone for Popularity {
+    /// What is freshened is in demand once it is asked for again.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 impl StoredResponse {
+    /// Whether whoever asks now should refresh it behind the answer: it is in the last tenth of
+    /// its lifetime, and has been asked for before in the last fifth. Says so once.
+    ///
+    /// Counting begins late, so that a hit before that touches nothing that others write.
+    pub fn wants_refresh(&self, now: Time) -> bool {
+        let remaining = self.remaining(now);
+        if remaining > self.lifetime / 5 {
+            return false;
+        }
+        let asked_before = self.popularity.asks.fetch_add(1, Ordering::Relaxed) > 0;
+        asked_before
+            && remaining <= self.lifetime / 10
+            && !self.popularity.refreshing.swap(true, Ordering::Relaxed)
+    }
+
     /// The tag callers see: Graph's, or our own.
     pub fn etag(&self) -> Option<&HeaderValue> {
         self.fields.get(header::ETAG).or(self.own_etag.as_ref())

@@ -57,6 +57,7 @@ pub(super) fn build(raw: &RawConfig, mistakes: Vec<Mistake>) -> Result<Config, M
             waiting_callers: from.number("waiting_callers"),
             cache_status_key: from.switch("cache_status_key"),
             infer_absent: from.switch("infer_absent"),
+            infer_etag: from.switch("infer_etag"),
             refresh_ahead: from.switch("refresh_ahead"),
         },
         ops: ops(&mut from),

@@ -198,7 +198,11 @@ impl<'a> Story<'a> {
             let facts = Facts::gather(rooms, wish.photo.clone(), caller.clone(), demand, now);
             let (held, status) = match rooms.standing(&facts, now) {
                 Standing::Serve(held) => {
-                    rooms.renew_ahead(&facts, &request, now);
+                    rooms.renew_ahead(&facts, Some(&held), &request, now);
+                    (held, CacheStatus::hit())
+                }
+                Standing::Infer(held) => {
+                    rooms.renew_ahead(&facts, None, &request, now);
                     (held, CacheStatus::hit())
                 }
                 Standing::ServeAndRevalidate(held, status) => {

@@ -1,14 +1,20 @@
 //! The narrator's part of the settings.
 
 /// The narrator's part of the settings.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the operator's, independent of the others"
+)]
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Callers that may wait for Graph at once.
     pub waiting_callers: usize,
     /// Whether `Cache-Status` names the key.
     pub cache_status_key: bool,
-    /// Whether "no photo" of one size is taken for the other sizes too.
+    /// Whether "no photo" of the largest size is taken for the other sizes too.
     pub infer_absent: bool,
+    /// Whether a picture's tag and the tag in its metadata speak for each other.
+    pub infer_etag: bool,
     /// Whether a photo that is asked for often is refreshed shortly before it expires.
     pub refresh_ahead: bool,
 }

@@ -96,7 +96,7 @@ impl Rooms {
         let looks = looks.collect();
         let status = if self.trust.stands() {
             match self.standing(&facts, now) {
-                Standing::Serve(_) => CacheStatus::hit(),
+                Standing::Serve(_) | Standing::Infer(_) => CacheStatus::hit(),
                 Standing::ServeAndRevalidate(_, status) => status,
                 Standing::Ask(why) => CacheStatus::forwarded(why),
             }

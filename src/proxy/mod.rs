@@ -9,7 +9,9 @@ mod batch;
 pub mod config;
 mod explain;
 mod gather;
+mod infer;
 mod question;
+mod verify;
 mod wanted;
 
 use std::sync::Arc;
@@ -79,6 +81,8 @@ pub struct Rooms {
 enum Standing {
     /// It may be answered from memory.
     Serve(Held),
+    /// What is held of another size answers for it.
+    Infer(Held),
     /// It may be answered from memory, and Graph asked behind it.
     ServeAndRevalidate(Held, CacheStatus),
     /// Graph must be asked first.
@@ -130,7 +134,14 @@ impl Proxy {
         let facts = Facts::gather(rooms, photo, caller, demand, now);
         let outcome = match rooms.standing(&facts, now) {
             Standing::Serve(held) => {
-                rooms.renew_ahead(&facts, &request, now);
+                rooms.renew_ahead(&facts, Some(&held), &request, now);
+                Outcome {
+                    answer: Answer::Held(held),
+                    status: CacheStatus::hit(),
+                }
+            }
+            Standing::Infer(held) => {
+                rooms.renew_ahead(&facts, None, &request, now);
                 Outcome {
                     answer: Answer::Held(held),
                     status: CacheStatus::hit(),
@@ -340,22 +351,42 @@ impl Rooms {
         if why == Forward::Miss && facts.other_variant_is_held(self, now) {
             why = Forward::VaryMiss;
         }
-        Standing::Ask(why)
+        match self.inferred_absent(facts, now) {
+            Some(held) if why == Forward::Miss && demand.takes(&held.response, now) => {
+                Standing::Infer(held)
+            }
+            _ => Standing::Ask(why),
+        }
     }
 
-    /// Renews a proof that nears its end behind a caller's answer, so that steady callers never
-    /// wait for it.
-    fn renew_ahead<B>(self: &Arc<Self>, facts: &Facts, request: &Request<B>, now: Time) {
-        if facts
-            .caller
-            .proof
-            .as_ref()
-            .is_some_and(|proof| proof.wants_renewal(now))
-        {
-            self.ask_behind(Wanted {
+    /// Asks behind a caller's answer, so that steady callers never wait: to renew a proof that
+    /// nears its end, or a photo in demand that nears its own.
+    fn renew_ahead<B>(
+        self: &Arc<Self>,
+        facts: &Facts,
+        held: Option<&Held>,
+        request: &Request<B>,
+        now: Time,
+    ) {
+        let proof = facts.caller.proof.as_ref();
+        if proof.is_some_and(|proof| proof.wants_renewal(now)) {
+            return self.ask_behind(Wanted {
                 renews: true,
                 ..Wanted::of(self, facts.clone(), request)
             });
+        }
+        let Some(held) =
+            held.filter(|held| self.questions.refresh_ahead && held.response.wants_refresh(now))
+        else {
+            return;
+        };
+        // A photo that is still fresh is worth a call only where calls are to be had.
+        let wanted = Wanted::of(self, facts.clone(), request);
+        let kind = facts.owner.kind();
+        if self.questions.gate().has_room(&wanted.budget, kind, now) {
+            self.ask_behind(wanted);
+        } else {
+            held.response.popularity.refresh_failed();
         }
     }
 

@@ -9,15 +9,18 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tokio::sync::{Semaphore, oneshot};
 
+use super::verify::Verified;
 use super::wanted::Wanted;
-use super::{Rooms, problem};
+use super::{Config, Rooms, problem};
 use crate::cache::store::{Answered, Kept};
 use crate::cache::{Authority, Born, CurrentKey, Held, Key, Kind, Lookup, NotStored, admission};
 use crate::clock::Time;
 use crate::identity::{Caller, Credential, Proof, Sharing, Space, Subject};
 use crate::render::{Answer, Body, CacheStatus, Detail, Forward, Outcome, Problem, coding};
 use crate::route::{Guid, MetadataLevel, PhotoOwner, View};
-use crate::upstream::{self, Ask, Collected, Flights, Gate, Landing, Lead, Pass, Refusal, Seat};
+use crate::upstream::{
+    self, Ask, Collected, Flights, Gate, Habits, Landing, Lead, Pass, Refusal, Seat,
+};
 
 /// How often a caller waits for somebody else's question. After that many failures it is told
 /// that Graph fails, so this bounds what a failing Graph is asked; after that many answers that
@@ -36,6 +39,10 @@ const BATCH_MEMORY: usize = 128 * 1024;
 /// What collapses and paces photo questions.
 #[derive(Debug)]
 pub struct Questions {
+    pub(super) habits: Habits,
+    pub(super) infer_absent: bool,
+    pub(super) infer_etag: bool,
+    pub(super) refresh_ahead: bool,
     authority: Authority,
     open: Flights<FlightKey, Born, Word>,
     downloads: Flights<CurrentKey, Born, ()>,
@@ -53,7 +60,7 @@ struct FlightKey {
 
 /// What those who waited are told.
 #[derive(Debug, Clone)]
-enum Word {
+pub(super) enum Word {
     /// An answer that they may have.
     Answer(Held, CacheStatus),
     /// Graph could not be had.
@@ -61,16 +68,31 @@ enum Word {
 }
 
 /// How a question ended for the one who asked, and for those who waited.
-struct Flown {
-    outcome: Outcome,
-    landing: Landing<Word>,
-    accepted: bool,
+pub(super) struct Flown {
+    pub(super) outcome: Outcome,
+    pub(super) landing: Landing<Word>,
+    /// Whether Graph has just given the caller what it asked for.
+    pub(super) accepted: bool,
+}
+
+/// What was known when a question was asked.
+#[derive(Debug, Default)]
+pub(super) struct Before {
+    /// The picture, whose validator is tried.
+    pub(super) held: Option<Held>,
+    /// Whether its metadata has been asked for, and told nothing.
+    pub(super) in_vain: bool,
 }
 
 impl Questions {
     /// Questions to this authority.
-    pub fn new(authority: Authority, gate: Gate, waiting_callers: usize) -> Self {
+    pub fn new(authority: Authority, gate: Gate, config: &Config) -> Self {
+        let waiting_callers = config.waiting_callers;
         Self {
+            habits: Habits::default(),
+            infer_absent: config.infer_absent,
+            infer_etag: config.infer_etag,
+            refresh_ahead: config.refresh_ahead,
             authority,
             open: Flights::new(waiting_callers),
             downloads: Flights::new(waiting_callers),
@@ -156,7 +178,7 @@ impl Rooms {
     }
 
     /// All known names of whose photo is wanted.
-    fn names(&self, wanted: &Wanted, now: Time) -> Vec<Subject> {
+    pub(super) fn names(&self, wanted: &Wanted, now: Time) -> Vec<Subject> {
         let facts = &wanted.facts;
         self.cache.aliases.names(&facts.subject, facts.space, now)
     }
@@ -230,7 +252,7 @@ impl Rooms {
             .gate
             .enter(&wanted.budget, subject, || self.clock.now());
         let flown = match pass.await {
-            Ok(pass) => self.exchange(wanted, why, before, pass).await,
+            Ok(pass) => self.verify_or_ask(wanted, why, before, &pass).await,
             Err(refusal) => Flown::alone(self.held_up(wanted, why, refusal)),
         };
         if let Some(turn) = turn.filter(|_| flown.accepted) {
@@ -239,22 +261,51 @@ impl Rooms {
         flown
     }
 
-    /// One exchange with Graph.
-    async fn exchange(
+    /// The small question where it will do, else the question itself.
+    async fn verify_or_ask(
         &self,
         wanted: &Wanted,
         why: Forward,
-        before: Option<Held>,
-        pass: Pass,
+        held: Option<Held>,
+        pass: &Pass,
+    ) -> Flown {
+        let mut before = Before {
+            held,
+            in_vain: false,
+        };
+        if let Some(held) = &before.held {
+            match self.verify(wanted, why, held, pass).await {
+                Verified::Told(flown) => return *flown,
+                Verified::InVain => before.in_vain = true,
+                Verified::NotTried => {}
+            }
+        }
+        match self.refusal(wanted) {
+            Some(refusal) if before.in_vain => Flown::alone(self.held_up(wanted, why, refusal)),
+            _ => self.exchange(wanted, why, before, pass).await,
+        }
+    }
+
+    /// One exchange with Graph.
+    pub(super) async fn exchange(
+        &self,
+        wanted: &Wanted,
+        why: Forward,
+        before: Before,
+        pass: &Pass,
     ) -> Flown {
         let (born, asked) = (self.cache.doubts.born(), self.clock.now());
         if self.tenant_would_have_answered(wanted, asked) {
             self.ops.would_share();
         }
-        match self.upstream.ask(question(wanted, before.as_ref())).await {
+        match self
+            .upstream
+            .ask(question(wanted, before.held.as_ref()))
+            .await
+        {
             Ok(answer) => {
                 let took = self.clock.now().since(asked);
-                self.ops.asked(answer.status(), before.is_some(), took);
+                self.ops.asked(answer.status(), before.held.is_some(), took);
                 let told = Told {
                     wanted,
                     why,
@@ -267,7 +318,7 @@ impl Rooms {
             }
             Err(error) => {
                 self.ops.unanswered(&error);
-                self.unanswered(wanted, why, &pass, &error)
+                self.unanswered(wanted, why, pass, &error)
             }
         }
     }
@@ -313,25 +364,41 @@ impl Rooms {
 
     /// 304: the caller may have what is held.
     async fn unchanged(&self, told: &Told<'_>, answer: &Response<Incoming>, now: Time) -> Flown {
-        let Some(before) = told
-            .before
-            .as_ref()
+        let before = told.before.held.as_ref();
+        let stands = before
             .filter(|before| names_it(answer, before))
-        else {
-            return self.ask_whole(told).await;
-        };
-        if self.accepted(told, Shown::Photo(None), now).is_none() {
-            return self.ask_whole(told).await;
+            .and_then(|before| {
+                let habits = &self.questions.habits;
+                habits.condition_honoured(told.wanted.facts.owner.kind());
+                self.stands(told, before, answer.headers(), answer.status(), now)
+            });
+        match stands {
+            Some(flown) => flown,
+            None => self.ask_whole(told).await,
         }
+    }
+
+    /// What is held still stands: the caller may have it, unless its token has ended by our
+    /// clock or been refused meanwhile.
+    pub(super) fn stands(
+        &self,
+        told: &Told<'_>,
+        before: &Held,
+        fields: &HeaderMap,
+        status: StatusCode,
+        now: Time,
+    ) -> Option<Flown> {
+        self.accepted(told, Shown::Photo(None), now)?;
         let kept = self.cache.freshen(
             &told.wanted.place,
             before,
-            answer.headers(),
+            fields,
             told.asked,
             told.born,
             now,
         );
-        told.kept(kept, StatusCode::NOT_MODIFIED, now)
+        self.picture_tells(told.wanted, &kept.held, told.born, told.asked, now);
+        Some(told.kept(kept, status, now))
     }
 
     /// An answer that may not be stored: this caller's alone, if it can be read.
@@ -380,7 +447,7 @@ impl Rooms {
                     .map(|whole| whole.map(|rest| upstream::rejoin(prefix, rest)));
                 return Flown::alone(told.handed_on(answer, Some(NotStored::TooLarge)));
             }
-            Err(error) => return self.unanswered(told.wanted, told.why, &told.pass, &error),
+            Err(error) => return self.unanswered(told.wanted, told.why, told.pass, &error),
         };
         let now = self.clock.now();
         let alone = |bytes, reason| {
@@ -412,9 +479,14 @@ impl Rooms {
             &told.wanted.place,
             kind,
             answered,
-            told.before.as_ref(),
+            told.before.held.as_ref(),
             now,
         );
+        if kept.not_stored.is_none() {
+            self.learn_habit(&told, &kept.held, now);
+            self.metadata_tells(told.wanted, &kept.held, told.born, told.asked, now);
+            self.picture_tells(told.wanted, &kept.held, told.born, told.asked, now);
+        }
         told.kept(kept, head.status, now)
     }
 
@@ -444,8 +516,11 @@ impl Rooms {
         {
             self.cache.aliases.learn(facts.space, guid, upn, asked, now);
         }
-        let names = self.names(wanted, now);
-        self.cache.doubts.granted(facts.own, &names, born);
+        // Only the picture itself takes a refusal back: it may have been the picture's.
+        if facts.photo.view == View::Media {
+            let names = self.names(wanted, now);
+            self.cache.doubts.granted(facts.own, &names, born);
+        }
         Some(proof)
     }
 
@@ -486,7 +561,7 @@ impl Rooms {
 
     /// What is known of the picture: its validator is tried, its bytes are given on Graph's
     /// word.
-    fn known(&self, wanted: &Wanted) -> Option<Held> {
+    pub(super) fn known(&self, wanted: &Wanted) -> Option<Held> {
         let now = self.clock.now();
         let mut held = wanted.facts.readable().filter_map(|key| {
             match self.cache.lookup(key, wanted.facts.own, now) {
@@ -680,13 +755,13 @@ fn names_it(answer: &Response<Incoming>, before: &Held) -> bool {
 }
 
 /// A question that has been answered.
-struct Told<'a> {
-    wanted: &'a Wanted,
-    why: Forward,
-    before: Option<Held>,
-    pass: Pass,
-    born: Born,
-    asked: Time,
+pub(super) struct Told<'a> {
+    pub(super) wanted: &'a Wanted,
+    pub(super) why: Forward,
+    pub(super) before: Before,
+    pub(super) pass: &'a Pass,
+    pub(super) born: Born,
+    pub(super) asked: Time,
 }
 
 impl Told<'_> {

@@ -123,6 +123,54 @@ pub(super) struct Wanted {
 
 impl Wanted {
     pub(super) fn of<B>(rooms: &Rooms, facts: Facts, request: &Request<B>) -> Self {
+        let place = facts.place(rooms);
+        let authorization = request.headers().get(header::AUTHORIZATION).cloned();
+        let codings = request.headers().get_all(header::ACCEPT_ENCODING);
+        Self {
+            place,
+            target: target(request),
+            // A caller has exactly one: that is how it became one.
+            authorization: authorization.unwrap_or_else(|| HeaderValue::from_static("")),
+            codings: codings.iter().cloned().collect(),
+            trace: Trace::of(request.headers()),
+            budget: Budget::of(&facts.caller, facts.owner.kind()),
+            renews: false,
+            facts,
+        }
+    }
+
+    /// The picture or the metadata of the same owner and size, as this caller would ask for it.
+    /// The target is not changed.
+    pub(super) fn other_view(&self, rooms: &Rooms, view: View, now: Time) -> Self {
+        let photo = PhotoRequest {
+            view,
+            variant: Variant::default(),
+            head: false,
+            ..self.facts.photo.clone()
+        };
+        let facts = Facts::gather(
+            rooms,
+            photo,
+            self.facts.caller.clone(),
+            Demand::default(),
+            now,
+        );
+        Self {
+            place: facts.place(rooms),
+            target: self.target.clone(),
+            authorization: self.authorization.clone(),
+            codings: self.codings.clone(),
+            trace: self.trace.clone(),
+            budget: self.budget.clone(),
+            renews: self.renews,
+            facts,
+        }
+    }
+}
+
+impl Facts {
+    /// Where an answer is kept.
+    fn place(&self, rooms: &Rooms) -> Place {
         let Facts {
             photo,
             caller,
@@ -133,7 +181,7 @@ impl Wanted {
             own_key,
             shared_key,
             demand: _,
-        } = &facts;
+        } = self;
         // A caller who reads the tenant's partition keeps its answers there; any other keeps
         // its own, and contributes where its permissions cover the kind.
         let keys = shared_key.clone().map_or_else(
@@ -151,26 +199,13 @@ impl Wanted {
             version: photo.version,
             authority: rooms.questions.authority(),
         });
-        let place = Place {
+        Place {
             keys,
             current,
             own: *own,
             subject: subject.clone(),
             space: *space,
             view: photo.view,
-        };
-        let authorization = request.headers().get(header::AUTHORIZATION).cloned();
-        let codings = request.headers().get_all(header::ACCEPT_ENCODING);
-        Self {
-            place,
-            target: target(request),
-            // A caller has exactly one: that is how it became one.
-            authorization: authorization.unwrap_or_else(|| HeaderValue::from_static("")),
-            codings: codings.iter().cloned().collect(),
-            trace: Trace::of(request.headers()),
-            budget: Budget::of(caller, owner.kind()),
-            renews: false,
-            facts,
         }
     }
 }

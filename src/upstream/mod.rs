@@ -16,6 +16,7 @@ mod fields;
 pub mod flight;
 pub mod forward;
 pub mod gate;
+pub mod habits;
 pub mod pool;
 
 #[cfg(test)]
@@ -27,4 +28,5 @@ pub use error::{Error, SetupError};
 pub use flight::{Flights, Landing, Lead, Seat};
 pub use forward::inbound;
 pub use gate::{Budget, Gate, Limits, Pass, Refusal, retry_after};
+pub use habits::{Habits, Way};
 pub use pool::{Config, Upstream};

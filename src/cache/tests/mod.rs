@@ -65,5 +65,6 @@ fn stored(config: &Config, lines: &[(&'static str, &str)]) -> StoredResponse {
         born: Born::default(),
         subject: Subject::User(ObjectId::Guid(Guid([1; 16]))),
         space: Space::Tenant(Guid([2; 16])),
+        popularity: crate::cache::stored::Popularity::default(),
     }
 }

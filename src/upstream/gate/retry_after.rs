@@ -27,7 +27,7 @@ mod tests {
 
     #[test]
     fn a_wait_is_read_in_every_form_graph_is_known_to_use() {
-        let now = Time::new(Duration::ZERO, Duration::from_secs(1_767_225_600));
+        let now = crate::clock::Clock::by_hand().now();
         for (text, wait) in [
             ("5", Some(Duration::from_secs(5))),
             ("2.128", Some(Duration::from_millis(2_128))),
