@@ -108,15 +108,23 @@ impl<'a> Answers<'a> {
         Some(found)
     }
 
-    /// The answer with `ours` before Graph's parts, and some of these `instead`; all else of
-    /// Graph's text as it came.
-    pub fn with(&self, ours: &[String], instead: &HashMap<&str, String>) -> Option<String> {
-        let graphs = self.responses.iter().map(|response| {
-            let id = response.part.as_ref().map(|part| part.id.as_str());
-            id.and_then(|id| instead.get(id))
-                .map_or(response.text, String::as_str)
-        });
-        let all: Vec<&str> = ours.iter().map(String::as_str).chain(graphs).collect();
+    /// The answer with `ours` among Graph's parts, in the place of Graph's own where both are
+    /// there; all else of Graph's text as it came.
+    ///
+    /// Parts stand in the `order` of the requests. Graph promises no order; a caller that goes
+    /// by it all the same must not be shown one person's photo as another's.
+    pub fn with(&self, order: &[&str], ours: &HashMap<&str, String>) -> Option<String> {
+        let mut graphs: HashMap<&str, &str> = HashMap::new();
+        for response in &self.responses {
+            graphs.insert(response.part.as_ref()?.id.as_str(), response.text);
+        }
+        let all: Vec<&str> = order
+            .iter()
+            .filter_map(|id| {
+                let ours = ours.get(id).map(String::as_str);
+                ours.or_else(|| graphs.get(id).copied())
+            })
+            .collect();
         let before = self.text.get(..self.inside)?;
         let after = self.text.get(self.end..)?;
         Some(format!("{before}{}{after}", all.join(",")))

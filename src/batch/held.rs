@@ -56,8 +56,9 @@ pub fn throttled(id: &str, wait: Duration, error: &str) -> String {
     write(id, 429, fields, error)
 }
 
-/// The answer to a batch of which nothing was left for Graph.
-pub fn all(parts: &[String]) -> String {
+/// The answer to a batch of which nothing was left for Graph; parts in the order given.
+pub fn all<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
+    let parts: Vec<&str> = parts.into_iter().collect();
     format!("{{\"responses\":[{}]}}", parts.join(","))
 }
 

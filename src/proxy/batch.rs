@@ -4,7 +4,7 @@
 //! one smaller batch, with the caller's own fields; its photo parts are judged like direct
 //! answers, and stored for whom direct answers would be stored for.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use bytes::Bytes;
 use http::request;
@@ -35,9 +35,8 @@ struct Story<'a> {
     rooms: &'a std::sync::Arc<Rooms>,
     head: &'a request::Parts,
     batch: &'a Batch<'a>,
-    /// Parts we answer, as JSON.
-    ours: Vec<String>,
-    answered: HashSet<&'a str>,
+    /// Parts we answer, by id, as JSON.
+    ours: HashMap<&'a str, String>,
     /// Photos that Graph is asked for.
     asked: Vec<Asked<'a>>,
     writes: Writes<'a>,
@@ -105,7 +104,7 @@ impl Proxy {
         if let Some(caller) = photos {
             story.recall(caller, now);
         }
-        if story.asked.is_empty() && story.answered.is_empty() && story.writes.0.is_empty() {
+        if story.asked.is_empty() && story.ours.is_empty() && story.writes.0.is_empty() {
             let writes = story.writes;
             let head = head.clone();
             return self.hand_on(head, Body::whole(bytes.clone()), writes).await;
@@ -176,8 +175,7 @@ impl<'a> Story<'a> {
             rooms,
             head,
             batch,
-            ours: Vec::new(),
-            answered: HashSet::new(),
+            ours: HashMap::new(),
             asked: Vec::new(),
             writes,
             status: BatchStatus::default(),
@@ -215,8 +213,7 @@ impl<'a> Story<'a> {
                     continue;
                 }
             };
-            self.ours.push(held::part(&part.id, &held));
-            self.answered.insert(&part.id);
+            self.ours.insert(&part.id, held::part(&part.id, &held));
             self.status.held += 1;
             let answered = held.response.status;
             self.note(&facts, &Answer::Held(held), status, answered, now);
@@ -247,8 +244,7 @@ impl<'a> Story<'a> {
                 return;
             }
         };
-        self.answered.insert(&part.id);
-        self.ours.push(ours);
+        self.ours.insert(&part.id, ours);
     }
 
     /// Tells the operator of one photo.
@@ -273,11 +269,11 @@ impl<'a> Story<'a> {
     /// Asks Graph for what is left, and puts the answers together.
     async fn tell(mut self, whole: &Bytes) -> Response<Body> {
         let rooms = self.rooms;
-        let Some(left) = self.batch.without(|part| self.answered.contains(&*part.id)) else {
-            let json = held::all(&self.ours);
+        let Some(left) = self.batch.without(|part| self.ours.contains_key(&*part.id)) else {
+            let json = self.in_order();
             return self.status.reply(json, &self.head.headers, &rooms.ids);
         };
-        let body = if self.answered.is_empty() {
+        let body = if self.ours.is_empty() {
             whole.clone()
         } else {
             Bytes::from(left)
@@ -327,23 +323,29 @@ impl<'a> Story<'a> {
         let Some(answers) = Answers::read(bytes) else {
             return self.unreadable(Response::from_parts(head, Body::whole(bytes.clone())));
         };
-        let left = self.batch.parts.iter().map(|part| part.id.as_str());
-        let left: Vec<&str> = left.filter(|id| !self.answered.contains(id)).collect();
-        let mut instead = HashMap::new();
-        // Confused answers leave every write in doubt, and nothing is stored.
-        if let Some(by_id) = answers.by_id(&left) {
-            std::mem::replace(&mut self.writes, Writes(Vec::new())).settle(&by_id);
+        let order = self.order();
+        let asked = order.iter().filter(|id| !self.ours.contains_key(*id));
+        let asked: Vec<&str> = asked.copied().collect();
+        let held_back = !self.ours.is_empty();
+        if let Some(by_id) = answers.by_id(&asked) {
+            self.take_writes().settle(&by_id);
             if admission::is_graphs_own(&head.headers) {
-                instead = self.learn(&by_id, sent);
+                self.learn(&by_id, sent);
+            }
+        } else {
+            // Confused answers leave every write in doubt, and nothing is stored; ours cannot
+            // be put among them without a word about whose is whose.
+            drop(self.take_writes());
+            if held_back {
+                return self.problem(Problem::BrokenAnswer);
             }
         }
-        drop(std::mem::replace(&mut self.writes, Writes(Vec::new())));
-        let body = if self.ours.is_empty() && instead.is_empty() {
+        let body = if self.ours.is_empty() {
             bytes.clone()
         } else {
-            match answers.with(&self.ours, &instead) {
+            match answers.with(&order, &self.ours) {
                 Some(text) => Bytes::from(text),
-                None => bytes.clone(),
+                None => return self.problem(Problem::BrokenAnswer),
             }
         };
         let length = HeaderValue::from(body.len());
@@ -353,15 +355,10 @@ impl<'a> Story<'a> {
     }
 
     /// What Graph's parts say of the caller and of photos, in the order that is safe: refusals
-    /// of the token first, since nothing may be learnt from an answer that holds one. Says which
-    /// parts are better shown from memory.
-    fn learn(
-        &mut self,
-        by_id: &HashMap<&str, &PartAnswer<'_>>,
-        sent: Sent,
-    ) -> HashMap<&'a str, String> {
+    /// of the token first, since nothing may be learnt from an answer that holds one. What may be
+    /// shown while Graph fails takes the place of a failure.
+    fn learn(&mut self, by_id: &HashMap<&str, &PartAnswer<'_>>, sent: Sent) {
         let (rooms, now) = (self.rooms, self.rooms.clock.now());
-        let mut instead = HashMap::new();
         let refused = |asked: &&Asked<'_>| {
             by_id
                 .get(asked.id)
@@ -370,7 +367,7 @@ impl<'a> Story<'a> {
         if let Some(asked) = self.asked.iter().find(refused) {
             let credential = &asked.wanted.facts.caller.credential;
             rooms.identity.refused(credential, now);
-            return instead;
+            return;
         }
         for Asked { id, wanted, why } in &self.asked {
             let Some(part) = by_id.get(id) else { continue };
@@ -392,7 +389,7 @@ impl<'a> Story<'a> {
             }
             if part.status == StatusCode::TOO_MANY_REQUESTS || part.status.is_server_error() {
                 if let Some(held) = rooms.fallback(wanted, now) {
-                    instead.insert(*id, held::part(id, &held));
+                    self.ours.insert(id, held::part(id, &held));
                     self.status.held += 1;
                 }
             } else if rooms.keep_part(wanted, part, sent, now) {
@@ -402,7 +399,6 @@ impl<'a> Story<'a> {
             let graphs = Answer::Relayed(Response::new(Body::empty()));
             self.note(facts, &graphs, status, part.status, sent.asked);
         }
-        instead
     }
 
     /// The whole batch was throttled: every budget its photos draw on waits.
@@ -422,7 +418,7 @@ impl<'a> Story<'a> {
     /// which our parts are missing.
     fn unreadable(mut self, answer: Response<Body>) -> Response<Body> {
         let status = answer.status();
-        let writes = std::mem::replace(&mut self.writes, Writes(Vec::new()));
+        let writes = self.take_writes();
         writes.settle_unread(status);
         let failing = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
         if failing && let Some(json) = self.all_from_memory() {
@@ -443,7 +439,7 @@ impl<'a> Story<'a> {
             error = error as &dyn std::error::Error,
             "no answer from graph to a batch"
         );
-        drop(std::mem::replace(&mut self.writes, Writes(Vec::new())));
+        drop(self.take_writes());
         match self.all_from_memory() {
             Some(json) => self.status.reply(json, &self.head.headers, &self.rooms.ids),
             None => self.problem(problem(error)),
@@ -453,40 +449,64 @@ impl<'a> Story<'a> {
     /// The whole answer from memory, where everything left is a photo that may be shown while
     /// Graph cannot be had.
     fn all_from_memory(&mut self) -> Option<String> {
-        if self.answered.len() + self.asked.len() < self.batch.parts.len() {
+        if self.ours.len() + self.asked.len() < self.batch.parts.len() {
             return None;
         }
         let now = self.rooms.clock.now();
-        let shown: Option<Vec<(&str, Held)>> = self
+        let shown: Option<Vec<(&'a str, Held)>> = self
             .asked
             .iter()
             .map(|asked| Some((asked.id, self.rooms.fallback(&asked.wanted, now)?)))
             .collect();
         let shown = shown?;
         self.status.held += shown.len();
-        let more = shown.iter().map(|(id, held)| held::part(id, held));
+        let more = shown.iter().map(|(id, held)| (*id, held::part(id, held)));
         self.ours.extend(more);
-        Some(held::all(&self.ours))
+        Some(self.in_order())
     }
 
-    /// An answer too large to be read: ours go in at its beginning, and nothing is stored.
+    /// The ids in the order of the requests.
+    fn order(&self) -> Vec<&'a str> {
+        let batch: &'a Batch<'a> = self.batch;
+        batch.parts.iter().map(|part| part.id.as_str()).collect()
+    }
+
+    /// Our parts alone, in the order of the requests.
+    fn in_order(&self) -> String {
+        let order = self.order();
+        let parts = order.iter().filter_map(|id| self.ours.get(id));
+        held::all(parts.map(String::as_str))
+    }
+
+    fn take_writes(&mut self) -> Writes<'a> {
+        std::mem::replace(&mut self.writes, Writes(Vec::new()))
+    }
+
+    /// An answer too large to be read: ours go in at its beginning, where that is their place in
+    /// the order of the requests, and nothing is stored.
     fn stream(
         mut self,
         mut head: http::response::Parts,
         prefix: Vec<Bytes>,
         rest: Body,
     ) -> Response<Body> {
-        drop(std::mem::replace(&mut self.writes, Writes(Vec::new())));
+        drop(self.take_writes());
         let prefix = if self.ours.is_empty() {
             prefix
         } else {
             let come = prefix.concat();
+            let order = self.order();
+            let first = order.iter().take(self.ours.len());
+            if !first.into_iter().all(|id| self.ours.contains_key(id)) {
+                return self.problem(Problem::BrokenAnswer);
+            }
             let Some((before, after)) =
                 answer::opening(&come).and_then(|at| come.split_at_checked(at))
             else {
                 return self.problem(Problem::BrokenAnswer);
             };
-            let ours = format!("{},", self.ours.join(","));
+            let parts = order.iter().filter_map(|id| self.ours.get(id));
+            let ours: String = parts.flat_map(|part| [part.as_str(), ","]).collect();
             head.headers.remove(header::CONTENT_LENGTH);
             vec![Bytes::from([before, ours.as_bytes(), after].concat())]
         };

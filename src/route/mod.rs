@@ -101,11 +101,9 @@ pub fn recognise(
         return Recognition::Other;
     }
     let fields = Fields::read(headers);
-    if method == Method::POST
-        && let Some(version) = path::batch(target.path())
-    {
+    if method == Method::POST && path::may_be_batch(target.path()) {
         let plain = target.query().is_none() && !fields.other_method && !fields.other_answer;
-        return Recognition::Batch(version.filter(|_| plain));
+        return Recognition::Batch(path::batch(target.path()).filter(|_| plain));
     }
     if fields.other_method || !(method == Method::GET || method == Method::HEAD) {
         return write::read(method, target.path()).map_or(Recognition::Other, Recognition::Write);

@@ -74,19 +74,25 @@ pub(super) fn read(path: &str) -> Option<Place> {
     })
 }
 
-/// Whether a path is that of JSON batching (Graph: "Combine multiple HTTP requests"), and under
-/// which version; `Some(None)` where it is spelled oddly, so that writes inside are not missed.
-pub(super) fn batch(path: &str) -> Option<Option<ApiVersion>> {
+/// The version of a path that is plainly JSON batching's (Graph: "Combine multiple HTTP requests").
+pub(super) fn batch(path: &str) -> Option<ApiVersion> {
     match path {
-        "/v1.0/$batch" => return Some(Some(ApiVersion::V1)),
-        "/beta/$batch" => return Some(Some(ApiVersion::Beta)),
-        _ => {}
+        "/v1.0/$batch" | "/v1.0/%24batch" => Some(ApiVersion::V1),
+        "/beta/$batch" | "/beta/%24batch" => Some(ApiVersion::Beta),
+        _ => None,
     }
+}
+
+/// Whether a server might take a path for JSON batching's, so that writes inside are not missed.
+pub(super) fn may_be_batch(path: &str) -> bool {
     let lowered = path.to_ascii_lowercase();
-    let last = lowered.trim_end_matches('/').rsplit('/').next()?;
-    let name = last.split(['(', ';']).next()?.trim_start_matches("%25");
-    let bare = name.trim_start_matches("%24").trim_start_matches("24");
-    (bare.trim_start_matches('$') == "batch" && bare.len() < path.len()).then_some(None)
+    let last = lowered.trim_end_matches('/').rsplit('/').next();
+    let name = last.and_then(|last| last.split(['(', ';']).next());
+    name.is_some_and(|name| {
+        let name = name.trim_start_matches("%25");
+        let bare = name.trim_start_matches("%24").trim_start_matches("24");
+        bare.trim_start_matches('$') == "batch"
+    })
 }
 
 /// An owner, and the first segment not read yet.

@@ -146,7 +146,7 @@ fn a_batch_is_known_by_its_path_and_any_doubt_about_it_is_told() {
     for (target, said) in [
         ("/v1.0/$batch", Recognition::Batch(Some(ApiVersion::V1))),
         ("/beta/$batch", Recognition::Batch(Some(ApiVersion::Beta))),
-        ("/v1.0/%24batch", Recognition::Batch(None)),
+        ("/v1.0/%24batch", Recognition::Batch(Some(ApiVersion::V1))),
         ("/v1.0/%2524batch", Recognition::Batch(None)),
         ("/v1.0/$Batch/", Recognition::Batch(None)),
         ("/v2.0/$batch", Recognition::Batch(None)),
