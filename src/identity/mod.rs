@@ -226,5 +226,6 @@ impl Identity {
         self.proofs.maintain(now);
     }
 }
+
 #[cfg(test)]
 mod tests;
