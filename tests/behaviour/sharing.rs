@@ -404,7 +404,11 @@ async fn under_verified_the_same_bytes_are_held_once_however_graph_tags_them() {
             weight < 2 * size,
             "{mode:?}: {entries} entries weigh {weight}, one photo {size}"
         );
-        assert_eq!(weight, size + entries * 1_024, "{mode:?}");
+        // Where conditions are ignored by a Graph that has tags, each of the others is verified by
+        // metadata, which is kept: some 300 bytes, once each.
+        let verified = if mode == Conditional::SameTag { 7 } else { 0 };
+        let beyond = weight - size - entries * 1_024;
+        assert!(beyond <= verified * 400, "{mode:?}: {beyond} bytes");
     }
 }
 
