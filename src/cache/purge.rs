@@ -75,7 +75,7 @@ impl Cache {
                 self.slots.invalidate(&*key);
             }
         }
-        self.slots.run_pending_tasks();
+        self.settle();
         purged
     }
 }

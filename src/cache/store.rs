@@ -382,14 +382,26 @@ impl Cache {
         let quiet = longest.saturating_add(LONGEST_QUESTION);
         self.doubts.forget(quiet, quiet.max(REFUSAL_NOTE), now);
         self.aliases.maintain();
-        self.slots.run_pending_tasks();
+        self.settle();
     }
 
     /// Ends everything that is held, and what is on its way.
     pub fn clear(&self) {
         self.doubts.everything();
         self.slots.invalidate_all();
-        self.slots.run_pending_tasks();
+        self.settle();
+    }
+
+    /// Drops all that has ended. moka drops some hundreds of entries at each call: of a large
+    /// cache that was purged the last would go after many minutes of our timer.
+    pub(super) fn settle(&self) {
+        loop {
+            let before = self.slots.entry_count();
+            self.slots.run_pending_tasks();
+            if self.slots.entry_count() >= before {
+                return;
+            }
+        }
     }
 
     /// How many entries are held, and what they weigh, in bytes.
@@ -517,11 +529,17 @@ fn stored_fields(fields: &HeaderMap) -> HeaderMap {
         };
         if !is_for_one_hop(name, fields) {
             for value in fields.get_all(name).iter().take(most) {
-                kept.append(name, value.clone());
+                kept.append(name, copied(value));
             }
         }
     }
     kept
+}
+
+/// A value of its own: what a connection yields is a slice that keeps its whole read buffer
+/// alive, tens of kilobytes with each photo that no bound would count.
+fn copied(value: &HeaderValue) -> HeaderValue {
+    HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone())
 }
 
 fn is_for_one_hop(name: &HeaderName, fields: &HeaderMap) -> bool {

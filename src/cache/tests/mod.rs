@@ -3,6 +3,7 @@
 mod admission;
 mod demand;
 mod freshness;
+mod memory;
 mod oracle;
 
 use std::time::Duration;
