@@ -12,6 +12,7 @@ mod http2_frames;
 mod incidents;
 mod isolation;
 mod logs;
+mod model;
 mod operator;
 mod proofs;
 mod protocols;

@@ -134,6 +134,9 @@ impl World {
     }
 }
 
+/// Why no whole answer came.
+pub(crate) type Broken = Box<dyn std::error::Error + Send + Sync>;
+
 /// The real proxy on a free port.
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
@@ -159,7 +162,12 @@ impl Proxy {
         ];
         all.retain(|(key, _)| !settings.iter().any(|(set, _)| set == key));
         all.extend_from_slice(settings);
-        let app = App::bind_with(Config::with(all).unwrap(), clock).unwrap();
+        Self::run(Config::with(all).unwrap(), clock)
+    }
+
+    /// Starts one with settings that may be out of an operator's reach.
+    pub(crate) fn run(config: Config, clock: Clock) -> Self {
+        let app = App::bind_with(config, clock).unwrap();
         let at = |name| {
             let found = app.addresses().iter().find(|(setting, _)| *setting == name);
             let (_, address) = found?.1.split_once("://").unwrap();
@@ -245,6 +253,15 @@ impl Proxy {
         &self,
         request: Request<Full<Bytes>>,
     ) -> impl Future<Output = Reply> + Send + use<> {
+        let sending = self.try_sending(request);
+        async move { sending.await.unwrap() }
+    }
+
+    /// The same for a request whose answer may break off.
+    pub(crate) fn try_sending(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> impl Future<Output = Result<Reply, Broken>> + Send + use<> {
         let client = self.client.clone();
         async move { Self::exchange(client, request).await }
     }
@@ -252,22 +269,22 @@ impl Proxy {
     async fn exchange(
         client: Client<HttpConnector, Full<Bytes>>,
         request: Request<Full<Bytes>>,
-    ) -> Reply {
+    ) -> Result<Reply, Broken> {
         let token = request
             .headers()
             .get("authorization")
             .map(|value| value.as_bytes().to_vec());
         let head = request.method() == Method::HEAD;
-        let answer = client.request(request).await.unwrap();
+        let answer = client.request(request).await?;
         let (parts, body) = answer.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
+        let body = body.collect().await?.to_bytes();
         let reply = Reply {
             status: parts.status,
             headers: parts.headers,
             body,
         };
         reply.check(token.as_deref(), head);
-        reply
+        Ok(reply)
     }
 
     /// Stops it, and waits until it has drained.
