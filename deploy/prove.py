@@ -80,6 +80,7 @@ def run(command, dev):
         command = command.replace("cargo auditable rustc", "cargo rustc --quiet")
         command = command.replace(" --release --no-default-features", "")
         command = command.replace("target/release/", "target/debug/")
+        command = command.replace("crt-static", "crt-static -C strip=symbols")
         print(f"  (as: {command})")
     subprocess.run(["bash", "-euc", command], cwd=SOURCE, check=True)
 
@@ -249,7 +250,7 @@ def inside(root, settings):
             break
         time.sleep(0.05)
     status = Path(f"/proc/{proxy.pid}/status").read_text()
-    field = lambda name: re.search(rf"^{name}:\s+(.*)$", status, re.M)[1]
+    field = lambda name: re.search(rf"^{name}:[ \t]*(.*)$", status, re.M)[1]
     assert field("Uid").split() == [str(user)] * 4 and field("Groups").split() == [], status
     assert int(field("CapEff"), 16) == 0 and int(field("CapPrm"), 16) == 0, status
     idle = int(field("VmRSS").split()[0])
