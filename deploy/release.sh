@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# One release: the static binary with its dependencies written into it, and a bill of materials.
+#
+#   deploy/release.sh [FOLDER]        target/release-files when not said
+#
+# Gives graph-photo-proxy, graph-photo-proxy.cdx.json (CycloneDX), SHA256SUMS. What is in a binary
+# is read back from it with `cargo audit bin graph-photo-proxy`, or from its section .dep-v0.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+out=${1:-target/release-files}
+name=graph-photo-proxy
+
+command -v cargo-auditable >/dev/null || cargo install --quiet --locked cargo-auditable --version 0.7.7
+command -v cargo-cyclonedx >/dev/null || cargo install --quiet --locked cargo-cyclonedx --version 0.5.9
+
+mkdir -p "$out"
+cargo auditable rustc --quiet --locked --release --no-default-features --bin $name -- -C target-feature=+crt-static
+install -m 0755 target/release/$name "$out/$name"
+
+# The tool writes beside Cargo.toml.
+cargo cyclonedx --quiet --format json --spec-version 1.5 --no-default-features --override-filename $name.cdx
+mv $name.cdx.json "$out/"
+
+python3 - "$out/$name" "$out/$name.cdx.json" <<'E2'
+"""The two lists must agree: what is linked is what the bill names."""
+import json, subprocess, sys, tempfile, zlib
+binary, bill = sys.argv[1:]
+with tempfile.NamedTemporaryFile() as section:
+    subprocess.run(["objcopy", "--dump-section", f".dep-v0={section.name}", binary, "/dev/null"], check=True)
+    linked = json.loads(zlib.decompress(section.read()))["packages"]
+linked = {(package["name"], package["version"]) for package in linked if package.get("kind") != "build"}
+named = json.load(open(bill))
+named = {(part["name"], part["version"]) for part in [*named["components"], named["metadata"]["component"]]}
+missing = linked - named
+assert linked and not missing, f"not in the bill of materials: {missing}"
+print(f"{len(linked)} packages in the binary, each among the {len(named)} of the bill")
+E2
+(cd "$out" && sha256sum $name $name.cdx.json >SHA256SUMS)
+ls -l "$out"
