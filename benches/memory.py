@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""Measures the real binary's memory against what the cache accounts for, and what a purge returns.
+
+    cargo build --release --no-default-features
+    benches/memory.py target/release/graph-photo-proxy [NAME=VALUE ...] [--cache 256MiB]
+
+10,000 people have photos of about 60 KB, 20,000 thumbnails of about 2 KB (sizes vary by half, as
+people's do). Everybody's is asked for once through the proxy; then again in two more companies of the
+same size, so that with a small --cache every photo pushes others out; then all is purged. NAME=VALUE
+goes into the binary's environment: LD_PRELOAD tries another allocator. One line a step, in MiB.
+"""
+
+import asyncio
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+PEOPLE = [60_000] * 10_000 + [2_000] * 20_000
+NOISE = random.Random(1).randbytes(200_000)
+CONNECTIONS = 16
+
+
+def size_of(company, number):
+    return int(PEOPLE[number] * random.Random(company * 1_000_003 + number).uniform(0.5, 1.5))
+
+
+async def graph(reader, writer):
+    """Answers every photo request with bytes of the size in its path."""
+    try:
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            name = head.split(b"/users/", 1)[1][:36]
+            size = size_of(int(name[:8], 16), int(name[24:], 16))
+            fields = f'HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nETag: "{size}"\r\nContent-Length: {size}\r\n\r\n'
+            writer.write(fields.encode() + NOISE[:size])
+            await writer.drain()
+    except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+        writer.close()
+
+
+async def ask(address, requests):
+    host, port = address.rsplit(":", 1)
+    reader, writer = await asyncio.open_connection(host, int(port))
+    for request in requests:
+        writer.write(request)
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200"), head
+        length = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+        await reader.readexactly(int(length[0].split(b":")[1]))
+    writer.close()
+
+
+async def everybody(address, company):
+    order = list(range(len(PEOPLE)))
+    random.Random(company).shuffle(order)
+    requests = [
+        b"GET /v1.0/users/%08x-0000-4000-8000-%012x/photo/$value HTTP/1.1\r\nHost: p\r\n"
+        b"Authorization: Bearer a-token\r\n\r\n" % (company, number)
+        for number in order
+    ]
+    await asyncio.gather(*(ask(address, requests[at::CONNECTIONS]) for at in range(CONNECTIONS)))
+
+
+async def page(address, request):
+    reader, writer = await asyncio.open_connection(*address.rsplit(":", 1))
+    writer.write(request)
+    answer = await reader.read()
+    writer.close()
+    return answer.decode()
+
+
+async def main():
+    arguments = sys.argv[1:]
+    cache = "1GiB"
+    if "--cache" in arguments:
+        at = arguments.index("--cache")
+        cache = arguments[at + 1]
+        del arguments[at : at + 2]
+    binary, environment = arguments[0], dict(pair.split("=", 1) for pair in arguments[1:])
+    server = await asyncio.start_server(graph, "127.0.0.1", 0, limit=1 << 20)
+    port = server.sockets[0].getsockname()[1]
+    settings = {
+        "listen": "127.0.0.1:0", "admin": "127.0.0.1:0", "upstream": f"http://127.0.0.1:{port}",
+        "cache-memory": cache, "upstream-concurrency": "64", "photo-ttl": "1d", "log": "error",
+    }
+    process = subprocess.Popen(
+        [binary, *(f"--{name}={value}" for name, value in settings.items())],
+        env=environment, stdout=subprocess.PIPE, text=True)
+    addresses = dict(process.stdout.readline().split() for _ in range(2))
+    listen, admin = (addresses[name].removeprefix("http://") for name in ("listen", "admin"))
+
+    async def tell(step):
+        await asyncio.sleep(7)  # the timer that drops what has ended comes every 5 seconds
+        text = await page(admin, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        held = [line for line in text.splitlines() if line.startswith("graph_photo_proxy_cache_held_bytes ")]
+        held = float(held[0].split()[1]) / 2**20
+        status = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+        rss = [int(line.split()[1]) / 1024 for line in status if line.startswith("VmRSS")][0]
+        ratio = f"{rss / held:5.2f}" if held > 1 else "    -"
+        print(f"{step:10} accounted {held:7.1f}  resident {rss:7.1f}  ratio {ratio}", flush=True)
+
+    try:
+        await tell("idle")
+        for company in (1, 2, 3):
+            await everybody(listen, company)
+            await tell(f"company {company}")
+        said = await page(admin, b"POST /purge HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                   b"Content-Type: application/json\r\nContent-Length: 19\r\n\r\n" + b'{"everything":true}')
+        assert " 200 " in said, said
+        await tell("purged")
+        await asyncio.sleep(20)
+        await tell("20 s later")
+        await everybody(listen, 4)
+        await tell("filled anew")
+    finally:
+        process.terminate()
+        process.wait()
+
+
+asyncio.run(main())
