@@ -201,14 +201,17 @@ fn copy_validators(stored: &StoredResponse, fields: &mut HeaderMap) {
 
 /// Pictures may be kept by the caller for what is left of their lifetime; JSON and "no photo"
 /// must be asked for again, as Graph says of its JSON.
+///
+/// A caller counts from `Age` (RFC 9111 §4.2.3), so `max-age` is the age and what is left
+/// together: what is left alone would end the caller's copy before its time.
 fn cache_control(stored: &StoredResponse, now: Time) -> HeaderValue {
-    let remaining = stored.remaining(now).as_secs();
+    let whole = stored.age(now).as_secs() + stored.remaining(now).as_secs();
     match stored.kind {
         Kind::Media if stored.must_revalidate => {
-            HeaderValue::try_from(format!("private, max-age={remaining}, must-revalidate"))
+            HeaderValue::try_from(format!("private, max-age={whole}, must-revalidate"))
                 .expect("a number is a header value")
         }
-        Kind::Media => HeaderValue::try_from(format!("private, max-age={remaining}"))
+        Kind::Media => HeaderValue::try_from(format!("private, max-age={whole}"))
             .expect("a number is a header value"),
         Kind::Json | Kind::Absent => HeaderValue::from_static("private, no-cache"),
     }
