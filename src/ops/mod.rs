@@ -72,7 +72,7 @@ pub struct Told<'a> {
     pub headers: &'a HeaderMap,
     /// How it was handled.
     pub status: CacheStatus,
-    /// Where the answer came from, by [`Ops::source`].
+    /// Where the answer came from, by [`Source`].
     pub source: Source,
     /// What the caller was answered.
     pub answered: StatusCode,

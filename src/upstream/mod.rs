@@ -3,7 +3,7 @@
 //! Fourth room of the walk, and the only user of HTTP towards Graph. A token never goes
 //! anywhere but to the one configured authority; redirects are answers, never followed.
 //!
-//! Read [`forward`] for pass-through and [`ask`] for photos, then [`collect`] for how a body
+//! Read [`forward`] for pass-through and [`ask`] for photos, then [`mod@collect`] for how a body
 //! becomes stored bytes, [`pool`] for the connections and [`connect`] for how one is made.
 
 mod arrival;

@@ -197,8 +197,8 @@ async fn opaque_tokens_are_kept_apart_and_the_own_photo_quirk_never_crosses() {
     let world = World::with(&[], |graph| graph.own_photo_quirk = true).await;
     let people: Vec<_> = world.graph.tenant().personal().cloned().collect();
     let (a, b) = (&people[0], &people[1]);
-    let token_a = world.graph.issue(&TokenSpec::of(a).with("User.Read"));
-    let token_b = world.graph.issue(&TokenSpec::of(b).with("User.Read"));
+    let token_a = world.graph.issue(TokenSpec::of(a).with("User.Read"));
+    let token_b = world.graph.issue(TokenSpec::of(b).with("User.Read"));
     let other = world.person(1);
     for path in [
         format!("/beta/users/{}/photo/$value", other.id),
@@ -217,7 +217,7 @@ async fn opaque_tokens_are_kept_apart_and_the_own_photo_quirk_never_crosses() {
         world.hit(&path, &token_a).await;
     }
     // Two tokens of one account are two principals: nothing in them says that they are one.
-    let second = world.graph.issue(&TokenSpec::of(a).with("User.Read"));
+    let second = world.graph.issue(TokenSpec::of(a).with("User.Read"));
     world.asks("/beta/me/photo/$value", &second).await;
 }
 

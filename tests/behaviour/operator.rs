@@ -57,7 +57,7 @@ impl Operator {
     }
 }
 
-/// Reads OpenMetrics text 1.0 as strictly as these tests need: every sample belongs to the
+/// Reads `OpenMetrics` text 1.0 as strictly as these tests need: every sample belongs to the
 /// family described above it, families are not torn apart, nothing comes twice, and the text
 /// ends with `# EOF`.
 fn open_metrics(text: &str) -> BTreeMap<String, f64> {

@@ -42,7 +42,11 @@ fn places(names: &[String], sized: bool) -> Vec<String> {
 }
 
 async fn write(world: &World, name: &str, token: &str, method: &Method) {
-    let version = if name.len() % 2 == 0 { "v1.0" } else { "beta" };
+    let version = if name.len().is_multiple_of(2) {
+        "v1.0"
+    } else {
+        "beta"
+    };
     let path = format!("/{version}/{name}/photo/$value");
     let request = world
         .proxy

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::clock::Clock;
-use crate::route::{Guid, Mailbox, ObjectId, TeamPlace};
+use crate::route::{Guid, Mailbox, ObjectId, OwnerKind, TeamPlace};
 
 const TENANT: &str = "1717622f-1d94-40d4-9d74-f907ad6677b4";
 const USER: &str = "ddfcd489-628b-4d04-b48b-20075df800e5";
@@ -41,6 +41,10 @@ fn token(claims: &str) -> String {
 }
 
 /// The claims of a member with these changes; `null` takes one out.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "callers write the changes in place"
+)]
 fn claims(changes: Value) -> String {
     let mut claims = json!({
         "tid": TENANT, "oid": USER, "appid": "app", "scp": "User.ReadBasic.All",
@@ -293,5 +297,5 @@ fn an_owner_by_another_form_of_name_is_not_surely_another_owner() {
     assert!(covers(&[name, far.clone()]));
     assert!(covers(std::slice::from_ref(&far)));
     clock.advance(Duration::from_secs(900));
-    assert!(!proof.witnessed_another(crate::route::OwnerKind::User, &[far], clock.now()));
+    assert!(!proof.witnessed_another(OwnerKind::User, &[far], clock.now()));
 }

@@ -75,7 +75,15 @@ fn play(policy: Policy) {
         played.map_err(TestCaseError::fail)
     });
     match outcome {
-        Ok(()) => println!("{policy:?}: {:#?}", COUNTS.lock().unwrap()),
+        Ok(()) => {
+            let counts = COUNTS.lock().unwrap();
+            // Shown by `--nocapture`: the figures of a long run.
+            std::io::Write::write_fmt(
+                &mut std::io::stdout(),
+                format_args!("{policy:?}: {counts:#?}\n"),
+            )
+            .unwrap();
+        }
         Err(TestError::Fail(why, story)) => panic!("{why}\n\nunder {policy:?}: {story:#?}"),
         Err(TestError::Abort(why)) => panic!("{why}"),
     }

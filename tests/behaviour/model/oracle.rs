@@ -523,7 +523,7 @@ impl Ledger {
     }
 
     /// Whether the `tenant` policy's tables cover this owner for a caller.
-    fn covers(&self, caller: Caller, owner: Owner) -> bool {
+    fn covers(caller: Caller, owner: Owner) -> bool {
         let facts = facts(caller);
         facts.home
             && facts.trusted
@@ -701,7 +701,7 @@ impl Ledger {
         if self.issued.keys().any(own) && fits(read.caller, read) {
             return true;
         }
-        if self.policy != Policy::Tenant || !self.covers(read.caller, read.owner) {
+        if self.policy != Policy::Tenant || !Self::covers(read.caller, read.owner) {
             return false;
         }
         let by_id = Read {
@@ -712,7 +712,7 @@ impl Ledger {
             ..*read
         };
         self.issued.keys().any(|giver| {
-            self.covers(giver.0, by_id.owner) && self.is_good(*giver, at) && fits(giver.0, &by_id)
+            Self::covers(giver.0, by_id.owner) && self.is_good(*giver, at) && fits(giver.0, &by_id)
         }) && self.has_witnessed(credential, read.owner, ended)
     }
 

@@ -126,12 +126,12 @@ impl Stage {
         let member = |n: usize| graph.tenant().members().nth(n).unwrap().clone();
         let everything = "User.ReadWrite.All Group.ReadWrite.All TeamSettings.ReadWrite.All";
         let auditor = graph.issue(
-            &TokenSpec::of(&member(5))
+            TokenSpec::of(&member(5))
                 .with(everything)
                 .lasting(Duration::from_secs(1 << 30)),
         );
         let contacts_auditor = graph.issue(
-            &TokenSpec::application()
+            TokenSpec::application()
                 .with("Contacts.Read")
                 .lasting(Duration::from_secs(1 << 30)),
         );
@@ -230,7 +230,7 @@ impl Stage {
                 .for_audience("https://elsewhere.example"),
             Caller::Forged | Caller::Nobody | Caller::BobThenAlice | Caller::AliceSpaced => return,
         };
-        let token = self.graph.issue(&spec.lasting(lifetime));
+        let token = self.graph.issue(spec.lasting(lifetime));
         if caller == Caller::Alice {
             let forged = forge(&token);
             self.tokens().insert(Caller::Forged, (forged, times));
@@ -377,7 +377,7 @@ impl Stage {
         for one in under {
             match one {
                 Under::Read(task) | Under::Write(task) => {
-                    asked.push(task.await.map_err(|error| panicked(error))??);
+                    asked.push(task.await.map_err(panicked)??);
                 }
                 Under::Left => {}
             }
@@ -669,9 +669,10 @@ impl Stage {
                     .contacts_of(&person)
                     .nth(number)
                     .unwrap();
-                let folder = match folder {
-                    true => format!("/contactFolders/{}", contact.folder),
-                    false => String::new(),
+                let folder = if folder {
+                    format!("/contactFolders/{}", contact.folder)
+                } else {
+                    String::new()
                 };
                 format!("{mailbox}{folder}/contacts/{}", contact.id)
             }
@@ -705,11 +706,11 @@ impl Stage {
 fn person(graph: &Graph, who: Who) -> Person {
     let tenant = graph.tenant();
     let found = match who {
-        Who::Alice => tenant.members().nth(0),
+        Who::Alice => tenant.members().next(),
         Who::Bob => tenant.members().nth(1),
         Who::Carol => tenant.members().nth(2),
-        Who::Gus => tenant.guests().nth(0),
-        Who::Pat => tenant.personal().nth(0),
+        Who::Gus => tenant.guests().next(),
+        Who::Pat => tenant.personal().next(),
         Who::Quinn => tenant.personal().nth(1),
     };
     found.unwrap().clone()
