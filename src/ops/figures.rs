@@ -375,7 +375,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(requests.sum(), 90);
+        assert_eq!(requests.sum(), 120);
         assert_eq!(requests.of_way(None), 15);
     }
 
