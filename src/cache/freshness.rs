@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, HeaderValue, header};
 
 use super::config::{Config, UpstreamDirectives};
-use super::stored::Kind;
+use super::stored::{Kind, StoredResponse};
 use crate::clock::Time;
 
 /// The largest age or lifetime counted with, in seconds (RFC 9111 §1.2.2: at least 2^31).
@@ -73,6 +73,29 @@ impl Freshness {
             .saturating_add(grace.into_iter().max().unwrap_or_default())
             .max(Duration::from_secs(1));
         freshness
+    }
+
+    /// The freshness of `before`, which an answer with these fields confirms. Directives that
+    /// the answer does not repeat stay as they were (RFC 9111 §3.2).
+    pub fn retaining(self, config: &Config, before: &StoredResponse, fields: &HeaderMap) -> Self {
+        let repeated =
+            fields.contains_key(header::CACHE_CONTROL) || fields.contains_key(header::EXPIRES);
+        if repeated || config.upstream_directives != UpstreamDirectives::Honour {
+            return self;
+        }
+        // None that was shown to be of an earlier upload has its lifetime from Graph.
+        let outdated = before.lifetime.is_zero() && !before.must_revalidate;
+        Self {
+            lifetime: if outdated {
+                self.lifetime
+            } else {
+                before.lifetime
+            },
+            stale_while_revalidate: before.stale_while_revalidate,
+            stale_if_error: before.stale_if_error,
+            must_revalidate: before.must_revalidate,
+            ..self
+        }
     }
 
     /// Lets the answer's own directives rule wherever they say something.

@@ -295,7 +295,9 @@ impl Cache {
         now: Time,
     ) -> Kept {
         let kind = before.response.kind;
-        let freshness = Freshness::of(&self.config(), kind, answered, now, self.jitter());
+        let config = self.config();
+        let freshness = Freshness::of(&config, kind, answered, now, self.jitter());
+        let freshness = freshness.retaining(&config, &before.response, answered);
         let mut fields = before.response.fields.clone();
         for (name, value) in &dated(stored_fields(answered), now) {
             // A 304's Content-Type describes nothing, its ETag is the one we sent.

@@ -221,6 +221,26 @@ async fn a_photo_without_any_validator_gets_a_strong_tag_of_ours() {
 }
 
 #[tokio::test]
+async fn a_304_that_repeats_no_directive_leaves_them_as_they_were() {
+    let first = picture(
+        "ETag: \"a\"\nCache-Control: max-age=60, must-revalidate",
+        "0123456789",
+    );
+    let to = Scripted::new(&[HONOUR], vec![first, answer(304, "", "")]).await;
+    get(&to, &[]).await;
+    for calls in 2..4 {
+        to.clock.advance(Duration::from_secs(61));
+        assert_eq!(get(&to, &[]).await.status, 200);
+        assert_eq!(
+            to.count(),
+            calls,
+            "fresh for a minute, and never used stale"
+        );
+        assert!(get(&to, &[]).await.is_hit());
+    }
+}
+
+#[tokio::test]
 async fn a_304_repeats_what_guides_a_cache_and_describes_no_body() {
     let fields = "ETag: \"a\"\nLast-Modified: Wed, 31 Dec 2025 00:00:00 GMT\nContent-Language: en";
     let to = Scripted::new(&[], vec![picture(fields, "0123456789")]).await;
