@@ -342,16 +342,23 @@ impl Cache {
         }
     }
 
-    /// What is held is known to be of an earlier upload: it lends its validator, and is shown
-    /// only where Graph cannot be had.
+    /// What is held is known to be of an earlier upload: wherever it stands in this place it
+    /// lends its validator, and is shown only where Graph cannot be had. Where it does not
+    /// stand it is not put: nobody there was ever given it.
     pub fn outdate(&self, place: &Place, before: &Held) {
-        let response = StoredResponse {
-            lifetime: Duration::ZERO,
-            stale_while_revalidate: Duration::ZERO,
-            ..StoredResponse::clone(&before.response)
-        };
         for key in &place.keys {
-            let slot = Slot::Response(Arc::new(response.clone()));
+            let Some(Slot::Response(held)) = self.slots.get(&RefKey::Response(key)) else {
+                continue;
+            };
+            if held.body != before.response.body {
+                continue;
+            }
+            let response = StoredResponse {
+                lifetime: Duration::ZERO,
+                stale_while_revalidate: Duration::ZERO,
+                ..StoredResponse::clone(&held)
+            };
+            let slot = Slot::Response(Arc::new(response));
             self.slots.insert(SlotKey::Response(key.clone()), slot);
         }
     }

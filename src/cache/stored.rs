@@ -28,7 +28,7 @@ pub const STORED_FIELDS: [HeaderName; 7] = [
 ];
 
 /// Where the bytes are.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoredBody {
     /// With the answer: JSON and "no photo" are a few hundred bytes.
     Inline(Bytes),

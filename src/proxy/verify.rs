@@ -59,6 +59,9 @@ impl Rooms {
         match &flown.outcome.answer {
             // Only what has just come counts: what is held is nobody's word today.
             Answer::Held(held) if flown.accepted => {
+                if self.was_refused(wanted, now) {
+                    return Verified::InVain;
+                }
                 if !media_etag(held).is_some_and(|named| is_same(&named, tag)) {
                     return Verified::InVain;
                 }

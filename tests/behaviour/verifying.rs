@@ -5,6 +5,7 @@ use std::time::Duration;
 use graph_photo_proxy::demo::{Conditional, Fault, Settings, TokenSpec};
 
 use crate::support::World;
+use crate::support::attack::photo_by_name;
 
 fn path(world: &World, n: usize) -> String {
     format!("/v1.0/users/{}/photo/$value", world.person(n).id)
@@ -269,4 +270,42 @@ async fn each_way_of_graph_costs_what_is_written_down() {
             "{conditional:?}: {downloads} downloads"
         );
     }
+}
+
+#[tokio::test]
+async fn metadata_of_a_new_upload_gives_nobody_the_old_picture() {
+    let world = World::with(&[], |graph| graph.people = 60).await;
+    let (first, second) = (world.token(0), world.token(1));
+    world.get(&path(&world, 4), &first).await;
+    world.get(&metadata(&world, 4), &first).await;
+    world.graph.upload(&world.person(4).id);
+    // Graph shows the second caller the metadata, and has never given it a picture.
+    let shown = world.get(&metadata(&world, 4), &second).await;
+    assert_eq!(shown.status, 200);
+    world.graph.on(&path(&world, 4), Fault::Status(500));
+    for _ in 0..2 {
+        let reply = world.get(&path(&world, 4), &second).await;
+        assert_eq!(reply.status, 500, "{reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_comes_while_metadata_is_asked_for_stands_against_it() {
+    let world = ignoring(&[]).await;
+    let (path, metadata) = (path(&world, 4), metadata(&world, 4));
+    world.get(&path, &world.token(0)).await;
+    let token = world.token(1);
+    let hold = world.graph.hold_on(&metadata);
+    // By a name that is not known to be the same one's, and so may be.
+    let by_name = photo_by_name(&world.person(4));
+    for path in [&path, &by_name] {
+        world.graph.on(path, Fault::Status(403));
+    }
+    let refusal = async {
+        hold.waiting(1).await;
+        assert_eq!(world.proxy.head(&by_name, &token).await.status, 403);
+        hold.release();
+    };
+    let (reply, ()) = tokio::join!(world.get(&path, &token), refusal);
+    assert_eq!(reply.status, 403, "{reply:?}");
 }
