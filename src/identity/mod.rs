@@ -83,9 +83,15 @@ impl Identity {
 
     /// Takes another policy from here on, at once and for what is held already; and another
     /// lifetime of proofs, where it is no longer than the one at the start.
-    pub fn reload(&self, sharing: Sharing, proof_ttl: Duration) {
+    ///
+    /// Says whether callers' own partitions are other ones now: then what Graph has refused
+    /// them is noted where nobody looks any more.
+    #[must_use]
+    pub fn reload(&self, sharing: Sharing, proof_ttl: Duration) -> bool {
+        let before = self.sharing();
         self.sharing.store(sharing as u8, Ordering::Release);
         self.proofs.reload(proof_ttl);
+        (before == Sharing::Token) != (sharing == Sharing::Token)
     }
 
     /// Says who asks.
@@ -157,6 +163,16 @@ impl Identity {
     pub fn denied(&self, credential: &Credential, kind: OwnerKind, now: Time) {
         if let Some(proof) = self.proofs.get(credential, now) {
             proof.unwitness(kind);
+        }
+    }
+
+    /// Whether the policy still lets a partition be read by whom it let before: it may have
+    /// been narrowed since.
+    pub fn still_reads(&self, partition: Partition) -> bool {
+        match (partition, self.sharing()) {
+            (Partition::Credential(_), policy) => policy == Sharing::Token,
+            (Partition::Principal(_), policy) => policy != Sharing::Token,
+            (Partition::Tenant(_), policy) => policy == Sharing::Tenant,
         }
     }
 

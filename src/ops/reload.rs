@@ -64,9 +64,12 @@ impl Reloader {
         drop(effective);
         if !reloaded.taken.is_empty() {
             let rooms = &self.0.rooms;
-            rooms
+            let own_moved = rooms
                 .identity
                 .reload(config.identity.sharing, config.identity.proof_ttl);
+            if own_moved {
+                rooms.cache.doubts.everything();
+            }
             rooms.cache.reload(config.cache.clone());
         }
         reloaded

@@ -168,12 +168,13 @@ impl Rooms {
     }
 
     /// Whether a caller who waited may be given what came: its own token may have ended or been
-    /// refused meanwhile.
+    /// refused meanwhile, or the policy narrowed.
     fn may_have(&self, wanted: &Wanted) -> bool {
         let facts = &wanted.facts;
         let now = self.clock.now();
         let names = self.names(wanted, now);
         self.identity.still_proven(&facts.caller, now)
+            && self.identity.still_reads(facts.widest().partition)
             && !self.is_refused(facts.own, &names, facts.space, now)
     }
 
@@ -645,11 +646,11 @@ impl Rooms {
         if !proof.holds(now) || !self.identity.still_proven(&wanted.facts.caller, now) {
             return None;
         }
-        let held = wanted.facts.readable().find_map(|key| {
-            match self.cache.lookup(key, wanted.facts.own, now) {
-                Lookup::Fresh(held) | Lookup::Stale(held) | Lookup::Expired(held) => Some(held),
-                Lookup::Doubted(_) | Lookup::Miss => None,
-            }
+        let keys = wanted.facts.readable();
+        let mut keys = keys.filter(|key| self.identity.still_reads(key.partition));
+        let held = keys.find_map(|key| match self.cache.lookup(key, wanted.facts.own, now) {
+            Lookup::Fresh(held) | Lookup::Stale(held) | Lookup::Expired(held) => Some(held),
+            Lookup::Doubted(_) | Lookup::Miss => None,
         });
         held.filter(|held| wanted.facts.demand.takes(&held.response, now))
     }

@@ -44,6 +44,47 @@ async fn a_narrower_policy_holds_at_once_for_what_is_held_already() {
 }
 
 #[tokio::test]
+async fn what_graph_refused_under_one_policy_is_not_shown_under_another() {
+    for (wide, narrow) in [("verified", "token"), ("token", "verified")] {
+        let world = World::with(&[("sharing", wide)], |_| {}).await;
+        let token = world.token(0);
+        let path = photo(&world, 2);
+        assert_eq!(world.get(&path, &token).await.status, 200);
+        reload(&world, &[("sharing", narrow)]);
+        world.graph.forbid(&world.person(0).id, &world.person(2).id);
+        assert_eq!(world.get(&path, &token).await.status, 403);
+        reload(&world, &[("sharing", wide)]);
+        let reply = world.get(&path, &token).await;
+        assert_eq!(reply.status, 403, "{wide}, {narrow}: {reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_a_shared_answer_asks_alone_once_sharing_has_ended() {
+    let world = World::with(&[("sharing", "tenant")], |_| {}).await;
+    let (first, second) = (world.token(0), world.token(1));
+    for token in [&first, &second] {
+        world.get(&photo(&world, 3), token).await;
+    }
+    world.graph.clear_seen();
+    let path = photo(&world, 2);
+    let hold = world.graph.hold_on(&path);
+    let asking = world.get(&path, &first);
+    let ending = async {
+        let waiting = world.get(&path, &second);
+        let narrowing = async {
+            world.waiting(1).await;
+            reload(&world, &[("sharing", "verified")]);
+            hold.release();
+        };
+        tokio::join!(waiting, narrowing).0
+    };
+    let (asked, waited) = tokio::join!(asking, ending);
+    assert_eq!((asked.status.as_u16(), waited.status.as_u16()), (200, 200));
+    assert_eq!(world.graph.photo_calls(), 2, "{waited:?}");
+}
+
+#[tokio::test]
 async fn other_lifetimes_count_for_what_is_stored_from_then_on() {
     let world = World::start().await;
     let token = world.token(0);
