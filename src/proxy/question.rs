@@ -328,39 +328,49 @@ impl Rooms {
     async fn told(&self, told: Told<'_>, answer: Response<Incoming>) -> Flown {
         let now = self.clock.now();
         let status = answer.status();
-        let facts = &told.wanted.facts;
+        if let Some(detail) = self.heeded(&told, &answer, now) {
+            return self.fallback_or_relay(&told, detail, answer, now);
+        }
+        match status {
+            StatusCode::NOT_MODIFIED => self.unchanged(&told, &answer, now).await,
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Flown::alone(told.relayed(answer)),
+            _ => {
+                match admission::judge_head(told.wanted.facts.photo.view, status, answer.headers())
+                {
+                    Ok(kind) => self.arrived(told, kind, answer).await,
+                    Err(reason) => Flown::alone(self.not_stored(&told, answer, reason)),
+                }
+            }
+        }
+    }
+
+    /// What the status alone says of the budget, the token and the owner is noted; returned is
+    /// why Graph cannot be had, where it says so.
+    fn heeded(&self, told: &Told<'_>, answer: &Response<Incoming>, now: Time) -> Option<Detail> {
+        let (status, facts) = (answer.status(), &told.wanted.facts);
         if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE {
             let wait = upstream::retry_after(answer.headers(), now);
             // A 503 that names no wait is a failure like any other.
             if wait.is_some() || status == StatusCode::TOO_MANY_REQUESTS {
                 told.pass.throttled(wait, now);
+            } else {
+                told.pass.failed(now);
             }
-            return self.fallback_or_relay(&told, Detail::Throttled, answer, now);
+            return Some(Detail::Throttled);
         }
         match status {
             // Said before anybody looked at budgets or photos.
-            StatusCode::UNAUTHORIZED => told.pass.reached(),
+            StatusCode::UNAUTHORIZED => {
+                told.pass.reached();
+                self.identity.refused(&facts.caller.credential, now);
+            }
             _ if is_outage(status) => told.pass.failed(now),
             _ => told.pass.answered(),
         }
-        match status {
-            StatusCode::NOT_MODIFIED => self.unchanged(&told, &answer, now).await,
-            StatusCode::UNAUTHORIZED => {
-                self.identity.refused(&facts.caller.credential, now);
-                Flown::alone(told.relayed(answer))
-            }
-            StatusCode::FORBIDDEN => {
-                self.denied(&facts.caller, &facts.photo.owner, now);
-                Flown::alone(told.relayed(answer))
-            }
-            _ if status.is_server_error() => {
-                self.fallback_or_relay(&told, Detail::Error, answer, now)
-            }
-            _ => match admission::judge_head(facts.photo.view, status, answer.headers()) {
-                Ok(kind) => self.arrived(told, kind, answer).await,
-                Err(reason) => Flown::alone(self.not_stored(&told, answer, reason)),
-            },
+        if status == StatusCode::FORBIDDEN {
+            self.denied(&facts.caller, &facts.photo.owner, now);
         }
+        status.is_server_error().then_some(Detail::Error)
     }
 
     /// 304: the caller may have what is held.
@@ -418,19 +428,30 @@ impl Rooms {
     }
 
     /// A 304 that lets nobody have what is held: it is about something else, or the token has
-    /// ended by our clock or been refused meanwhile. Asks for all of it, for this caller alone.
+    /// ended by our clock or been refused meanwhile. Asks for all of it, for this caller alone,
+    /// from the same place in the lane and unless Graph has said wait meanwhile.
     async fn ask_whole(&self, told: &Told<'_>) -> Flown {
-        match self.upstream.ask(question(told.wanted, None)).await {
-            Ok(answer) if answer.status() != StatusCode::NOT_MODIFIED => {
-                if answer.status() == StatusCode::UNAUTHORIZED {
-                    let credential = &told.wanted.facts.caller.credential;
-                    self.identity.refused(credential, self.clock.now());
-                }
-                Flown::alone(told.relayed(answer))
-            }
-            Ok(_) => Flown::alone(told.problem(Problem::BrokenAnswer)),
-            Err(error) => Flown::alone(told.problem(problem(&error))),
+        let Told { wanted, why, .. } = *told;
+        if let Some(refusal) = self.refusal(wanted) {
+            return Flown::alone(self.held_up(wanted, why, refusal));
         }
+        let asked = self.clock.now();
+        let answer = match self.upstream.ask(question(wanted, None)).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.ops.unanswered(&error);
+                return self.unanswered(wanted, why, told.pass, &error);
+            }
+        };
+        let now = self.clock.now();
+        self.ops.asked(answer.status(), false, now.since(asked));
+        if let Some(detail) = self.heeded(told, &answer, now) {
+            return self.fallback_or_relay(told, detail, answer, now);
+        }
+        if answer.status() == StatusCode::NOT_MODIFIED {
+            return Flown::alone(told.problem(Problem::BrokenAnswer));
+        }
+        Flown::alone(told.relayed(answer))
     }
 
     /// An answer that may be stored: takes its body in, and stores it on Graph's word about the

@@ -347,3 +347,21 @@ async fn proofs_are_bounded_in_number_and_the_least_used_is_forgotten() {
     identity.maintain(world.clock.now());
     world.hit(&path, &newest).await;
 }
+
+#[tokio::test]
+async fn a_refusal_that_follows_a_304_about_nothing_ends_what_was_given_before() {
+    let settings = [("photo_ttl", "10m"), ("stale_while_revalidate", "0s")];
+    let world = World::with(&settings, |_| {}).await;
+    let spec = TokenSpec::of(&world.person(0)).lasting(Duration::from_hours(24));
+    let token = world.graph.issue(&spec);
+    let path = photo(&world.person(1));
+    assert_eq!(world.get(&path, &token).await.status, 200);
+    world.later(Duration::from_mins(12));
+    let other = Fault::Replace(vec![("etag", "W/\"another\"".to_owned())]);
+    for fault in [other, Fault::Status(403), Fault::Status(500)] {
+        world.graph.once(&path, fault);
+    }
+    assert_eq!(world.get(&path, &token).await.status, 403);
+    // Graph fails, and what it has refused meanwhile does not stand in for its answer.
+    assert_eq!(world.get(&path, &token).await.status, 500);
+}

@@ -356,3 +356,22 @@ async fn graph_sees_no_photo_request_inside_any_window_it_has_named() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_question_asked_again_after_a_304_about_nothing_keeps_to_the_gate() {
+    let world = World::start().await;
+    let token = world.token(0);
+    world.graph.once(&path(&world, 1), Fault::NotModified);
+    let wait = Fault::RetryAfter(429, "30".to_owned());
+    world.graph.once(&path(&world, 1), wait);
+    is_told_to_wait_by_graph(&world.get(&path(&world, 1), &token).await);
+    let calls = world.graph.count();
+    is_told_to_wait(&world.get(&path(&world, 2), &token).await, "30");
+    assert_eq!(world.graph.count(), calls, "Graph said wait");
+}
+
+/// What the caller is told whose question met the refusal.
+fn is_told_to_wait_by_graph(reply: &Reply) {
+    assert_eq!(reply.status, 429, "{reply:?}");
+    assert_eq!(reply.field("retry-after"), "30", "{reply:?}");
+}
