@@ -327,9 +327,10 @@ impl<'a> Story<'a> {
         let asked = order.iter().filter(|id| !self.ours.contains_key(*id));
         let asked: Vec<&str> = asked.copied().collect();
         let held_back = !self.ours.is_empty();
+        let refused = self.heed_refusals(&answers);
         if let Some(by_id) = answers.by_id(&asked) {
             self.take_writes().settle(&by_id);
-            if admission::is_graphs_own(&head.headers) {
+            if !refused && admission::is_graphs_own(&head.headers) {
                 self.learn(&by_id, sent);
             }
         } else {
@@ -354,21 +355,22 @@ impl<'a> Story<'a> {
         Response::from_parts(head, Body::whole(body))
     }
 
-    /// What Graph's parts say of the caller and of photos, in the order that is safe: refusals
-    /// of the token first, since nothing may be learnt from an answer that holds one. What may be
-    /// shown while Graph fails takes the place of a failure.
+    /// A 401 in any part ends the token's proof, as it would outside a batch; says whether
+    /// there is one. Nothing may be learnt from an answer that holds one.
+    fn heed_refusals(&self, answers: &Answers<'_>) -> bool {
+        let (rooms, now) = (self.rooms, self.rooms.clock.now());
+        let mut parts = answers.responses.iter().filter_map(|one| one.part.as_ref());
+        let refused = parts.any(|part| part.status == StatusCode::UNAUTHORIZED);
+        if refused && let Ok(caller) = rooms.identity.caller(&self.head.headers, now) {
+            rooms.identity.refused(&caller.credential, now);
+        }
+        refused
+    }
+
+    /// What Graph's parts say of photos and of whose they are. What may be shown while Graph
+    /// fails takes the place of a failure.
     fn learn(&mut self, by_id: &HashMap<&str, &PartAnswer<'_>>, sent: Sent) {
         let (rooms, now) = (self.rooms, self.rooms.clock.now());
-        let refused = |asked: &&Asked<'_>| {
-            by_id
-                .get(asked.id)
-                .is_some_and(|part| part.status == StatusCode::UNAUTHORIZED)
-        };
-        if let Some(asked) = self.asked.iter().find(refused) {
-            let credential = &asked.wanted.facts.caller.credential;
-            rooms.identity.refused(credential, now);
-            return;
-        }
         for Asked { id, wanted, why } in &self.asked {
             let Some(part) = by_id.get(id) else { continue };
             let facts = &wanted.facts;

@@ -588,6 +588,22 @@ async fn a_200_that_is_no_batch_answer_never_stands_for_one_with_parts_missing()
 }
 
 #[tokio::test]
+async fn a_part_that_refuses_the_token_ends_its_proof_whatever_it_asked_for() {
+    let held = format!("{{\"responses\":[{}]}}", jpeg("1", "one"));
+    let refused = json!({"responses": [{"id": "4", "status": 401}]}).to_string();
+    let (base, asked) = scripted(vec![held.clone(), refused, held]).await;
+    let proxy = Proxy::start(&[], &base, Clock::by_hand()).await;
+    let one = get("1", "/users/a@x.example/photo/$value");
+    let alone = body(std::slice::from_ref(&one));
+    send_to(&proxy, BATCH, "opaque-token", &alone).await;
+    let both = body(&[one, get("4", "/me/messages")]);
+    let reply = send_to(&proxy, BATCH, "opaque-token", &both).await;
+    assert_eq!(part(&reply.json(), "4")["status"], 401);
+    send_to(&proxy, BATCH, "opaque-token", &alone).await;
+    assert_eq!(asked.lock().unwrap().len(), 3, "Graph is asked again");
+}
+
+#[tokio::test]
 async fn an_answer_too_large_to_read_streams_with_ours_at_its_beginning() {
     let first = format!("{{\"responses\":[{}]}}", jpeg("1", "one"));
     let large = json!({"id": "2", "status": 200, "body": "x".repeat(17 << 20)});
