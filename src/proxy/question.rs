@@ -548,8 +548,13 @@ impl Rooms {
 
     /// The names of the signed-in user, from the claims of a token Graph has accepted; as old as
     /// the token, which keeps its names when the user is given others.
+    ///
+    /// A guest's principal name is its home tenant's, and may be somebody else's here.
     pub(super) fn learn_names(&self, caller: &Caller, now: Time) {
         let principal = &caller.principal;
+        if principal.is_guest() {
+            return;
+        }
         if let (Some(tenant), Some(user), Some(upn)) =
             (principal.tenant(), principal.user(), principal.upn())
         {

@@ -155,3 +155,19 @@ async fn a_team_is_not_answered_with_its_groups_photo_nor_a_contact_across_mailb
     let reply = world.asks(&path, &theirs).await;
     assert_eq!((reply.status.as_u16(), reply.mark()), (404, None));
 }
+
+#[tokio::test]
+async fn a_guests_name_at_home_is_nobodys_name_here() {
+    let world = World::start().await;
+    let (reader, member) = (world.token(0), world.person(1));
+    let tenant = world.graph.tenant();
+    let guest = tenant.guests().next().expect("a guest").clone();
+    let theirs = world.get(&photo(&guest), &reader).await;
+    // At home the guest has the name that a member has here.
+    let spec = TokenSpec::of(&guest).claim("upn", json!(member.upn));
+    let token = world.graph.issue(&spec);
+    world.get("/v1.0/me/photo/$value", &token).await;
+    let reply = world.get(&photo_by_name(&member), &reader).await;
+    assert_ne!(reply.body, theirs.body);
+    assert_eq!(reply.mark().map(|mark| mark.owner), Some(member.id));
+}
