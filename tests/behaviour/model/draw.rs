@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::oracle;
 use super::step::{
-    Act, Backend, Caller, Change, Condition, Conditional, Meanwhile, Name, Owner, Place, Read,
-    Scene, Spoil, Step, Story, Subject, View, Who, Write,
+    Act, Backend, Caller, Change, Condition, Conditional, Held, Meanwhile, Name, Owner, Place,
+    Read, Scene, Spoil, Step, Story, Subject, View, Who, Write,
 };
 
 /// Who and what a story is mostly about: few enough to meet again and again.
@@ -18,11 +18,12 @@ struct Cast {
     size: Option<u32>,
 }
 
-/// Stories of at most so many steps.
+/// Stories of at most so many episodes.
 pub(super) fn story(most: usize) -> impl Strategy<Value = Story> {
     let leading = prop::sample::select(vec![
         Caller::Alice,
         Caller::AliceAgain,
+        Caller::AliceBriefly,
         Caller::Bob,
         Caller::Bob,
         Caller::Carol,
@@ -43,8 +44,11 @@ pub(super) fn story(most: usize) -> impl Strategy<Value = Story> {
             size,
         }
     });
-    let steps = cast.prop_flat_map(move |cast| vec(step(&cast), 1..most));
-    (scene(), steps).prop_map(|(scene, steps)| Story { scene, steps })
+    let steps = cast.prop_flat_map(move |cast| vec(episode(&cast), 1..most));
+    (scene(), steps).prop_map(|(scene, steps)| Story {
+        scene,
+        steps: steps.concat(),
+    })
 }
 
 fn scene() -> BoxedStrategy<Scene> {
@@ -93,7 +97,112 @@ fn scene() -> BoxedStrategy<Scene> {
         .boxed()
 }
 
+/// A few steps that belong together: one by itself, or one of the ways in which caches have
+/// gone wrong, with this story's people.
+fn episode(cast: &Cast) -> BoxedStrategy<Vec<Step>> {
+    let one = |read| Step::One(Act::Read(read));
+    let later = |seconds| Step::One(Act::Change(Change::Later(seconds)));
+    let wait = || prop::sample::select(vec![10, 70, 200, 250, 310, 650]);
+    // Somebody is proven by what they may see, and asks for what another was given.
+    let poach = (read(cast), caller(cast), caller(cast), any::<bool>()).prop_map(
+        move |(read, holder, other, own)| {
+            let first = Read {
+                owner: if own { Owner::Me } else { Owner::Stranger },
+                view: View::Media,
+                size: None,
+                ..plain(Read {
+                    caller: other,
+                    ..read
+                })
+            };
+            let taken = Read {
+                caller: holder,
+                ..read
+            };
+            vec![
+                one(plain(taken)),
+                one(first),
+                one(Read {
+                    caller: other,
+                    ..read
+                }),
+            ]
+        },
+    );
+    // Something ends, and time passes.
+    let outlive = (
+        read(cast),
+        caller(cast),
+        option::of(change(cast, 10)),
+        wait(),
+        wait(),
+    )
+        .prop_map(move |(read, caller, change, first, second)| {
+            let read = plain(Read { caller, ..read });
+            let change = change.map(|change| Step::One(Act::Change(change)));
+            let mut steps = vec![one(read), later(first), one(read)];
+            steps.extend(change);
+            steps.extend([later(second), one(read)]);
+            steps
+        });
+    // A write by any name, while the answer to a read is on its way, or between two.
+    let overtake = (
+        read(cast),
+        write(cast),
+        name(),
+        caller(cast),
+        any::<bool>(),
+        20..90u8,
+    )
+        .prop_map(move |(read, write, name, other, held, turns)| {
+            let read = plain(read);
+            let write = Write {
+                owner: renamed((read.owner, name)),
+                ..write
+            };
+            let again = Read {
+                caller: other,
+                ..read
+            };
+            let held = if held {
+                Held::LikeThis(read)
+            } else {
+                Held::Nothing
+            };
+            let acts = vec![
+                Meanwhile::Begin(Act::Read(read), turns),
+                Meanwhile::Begin(Act::Write(write), turns),
+                Meanwhile::Begin(Act::Read(again), turns / 2),
+            ];
+            vec![Step::Together(held, acts), one(again), one(read)]
+        });
+    prop_oneof![
+        12 => step(cast).prop_map(|step| vec![step]),
+        2 => poach,
+        2 => outlive,
+        2 => overtake,
+    ]
+    .boxed()
+}
+
+/// Nothing asked besides.
+fn plain(read: Read) -> Read {
+    Read {
+        condition: Condition::None,
+        head: false,
+        ..read
+    }
+}
+
+fn renamed((owner, name): (Owner, Name)) -> Owner {
+    match owner {
+        Owner::Person(who, _) => Owner::Person(who, name),
+        other => other,
+    }
+}
+
 fn step(cast: &Cast) -> BoxedStrategy<Step> {
+    let held = prop_oneof![Just(Held::Nothing), Just(Held::Everything)];
     let meanwhile = prop_oneof![
         8 => (act(cast, 120), 0..60u8).prop_map(|(act, turns)| Meanwhile::Begin(act, turns)),
         1 => (0..40u8).prop_map(Meanwhile::LetOneGo),
@@ -102,7 +211,7 @@ fn step(cast: &Cast) -> BoxedStrategy<Step> {
     prop_oneof![
         10 => act(cast, 2_400).prop_map(Step::One),
         // The same question again, by the same and by another: what caches are for.
-        6 => (read(cast), caller(cast)).prop_map(|(read, other)| Step::Together(false, vec![
+        6 => (read(cast), caller(cast)).prop_map(|(read, other)| Step::Together(Held::Nothing, vec![
             Meanwhile::Begin(Act::Read(read), 60),
             Meanwhile::Begin(Act::Read(Read { caller: other, ..read }), 0),
             Meanwhile::Begin(Act::Read(read), 0),
@@ -110,14 +219,14 @@ fn step(cast: &Cast) -> BoxedStrategy<Step> {
         // A read that is under way while something happens, and others after that.
         6 => (read(cast), act(cast, 120), caller(cast), 0..60u8).prop_map(|(read, act, other, turns)| {
             let again = Read { caller: other, ..read };
-            Step::Together(true, vec![
+            Step::Together(Held::Everything, vec![
                 Meanwhile::Begin(Act::Read(read), 60),
                 Meanwhile::Begin(act, turns),
                 Meanwhile::Begin(Act::Read(again), turns / 2),
                 Meanwhile::Begin(Act::Read(read), turns / 4),
             ])
         }),
-        4 => (any::<bool>(), vec(meanwhile, 2..9)).prop_map(|(held, acts)| Step::Together(held, acts)),
+        4 => (held, vec(meanwhile, 2..9)).prop_map(|(held, acts)| Step::Together(held, acts)),
         2 => (spoil(), vec(read(cast), 1..4)).prop_map(|(spoil, reads)| Step::Spoilt(spoil, reads)),
     ]
         .boxed()
@@ -183,10 +292,6 @@ fn name() -> BoxedStrategy<Name> {
 
 /// Mostly of the cast, by whatever name.
 fn owner(cast: &Cast) -> BoxedStrategy<Owner> {
-    let renamed = |(owner, name)| match owner {
-        Owner::Person(who, _) => Owner::Person(who, name),
-        other => other,
-    };
     prop_oneof![
         6 => prop::sample::select(cast.owners.clone()),
         4 => (prop::sample::select(cast.owners.clone()), name()).prop_map(renamed),

@@ -29,8 +29,8 @@ use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 
 use crate::support::Reply;
 
-/// Steps of a story at most.
-const LONGEST: usize = 24;
+/// Episodes of a story at most.
+const LONGEST: usize = 20;
 
 /// How the replies came about, over all stories: to see that the stories are about something.
 static COUNTS: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::step::{
-    Act, Caller, Change, Condition, Meanwhile, Owner, Read, Step, Subject, Who, Write,
+    Act, Caller, Change, Condition, Held, Meanwhile, Owner, Read, Step, Subject, Who, Write,
 };
 
 impl fmt::Debug for Who {
@@ -150,10 +150,10 @@ impl fmt::Debug for Step {
         match self {
             Self::One(act) => write!(f, "{act:?}"),
             Self::Together(held, acts) => {
-                f.write_str(if *held {
-                    "at once, Graph holding its answers back, "
-                } else {
-                    "at once, "
+                f.write_str(match held {
+                    Held::Nothing => "at once, ",
+                    Held::Everything => "at once, Graph holding its answers back, ",
+                    Held::LikeThis(_) => "at once, Graph holding the answers to the first back, ",
                 })?;
                 f.debug_list().entries(acts).finish()
             }

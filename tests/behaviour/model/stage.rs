@@ -22,8 +22,8 @@ use tokio::task::JoinHandle;
 use super::oracle::{self, Asked, Credential, Got, Ledger, Moment, Picture, Policy};
 use super::reading::{self, Tags};
 use super::step::{
-    Act, Backend, Caller, Change, Condition, Conditional, Meanwhile, Name, Owner, Place, Read,
-    Scene, Spoil, Step, Story, Subject, View, Who, Write,
+    Act, Backend, Caller, Change, Condition, Conditional, Held, Meanwhile, Name, Owner, Place,
+    Read, Scene, Spoil, Step, Story, Subject, View, Who, Write,
 };
 use crate::support::Proxy;
 
@@ -313,7 +313,7 @@ impl Stage {
         match step {
             Step::One(act) => {
                 let all = vec![Meanwhile::Begin(*act, 0)];
-                self.together(false, &all, false).await
+                self.together(Held::Nothing, &all, false).await
             }
             Step::Together(held, acts) => self.together(*held, acts, false).await,
             Step::Spoilt(spoil, reads) => {
@@ -329,7 +329,7 @@ impl Stage {
                     .iter()
                     .map(|read| Meanwhile::Begin(Act::Read(*read), 0))
                     .collect();
-                let done = self.together(false, &acts, true).await;
+                let done = self.together(Held::Nothing, &acts, true).await;
                 self.graph.clear_faults();
                 done
             }
@@ -338,11 +338,15 @@ impl Stage {
 
     async fn together(
         self: &Arc<Self>,
-        held: bool,
+        held: Held,
         acts: &[Meanwhile],
         spoilt: bool,
     ) -> Result<(), String> {
-        let hold = held.then(|| self.graph.hold());
+        let hold = match held {
+            Held::Nothing => None,
+            Held::Everything => Some(self.graph.hold()),
+            Held::LikeThis(read) => Some(self.graph.hold_on(&self.path(&read))),
+        };
         let began = self.ledger().now();
         let mut under = Vec::new();
         let mut writing = HashSet::new();
@@ -382,7 +386,7 @@ impl Stage {
                 Under::Left => {}
             }
         }
-        if held {
+        if held != Held::Nothing {
             self.ledger().throttle_if_since(began);
         }
         asked.sort_by_key(|asked| asked.ended);

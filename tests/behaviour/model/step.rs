@@ -186,10 +186,19 @@ pub(super) enum Meanwhile {
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Step {
     One(Act),
-    /// At once; Graph holds its answers back to the end, or not.
-    Together(bool, Vec<Meanwhile>),
+    /// At once.
+    Together(Held, Vec<Meanwhile>),
     /// Reads at once, of which one meets this fault.
     Spoilt(Spoil, Vec<Read>),
+}
+
+/// Which answers Graph holds back until everybody has begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Held {
+    Nothing,
+    Everything,
+    /// What is asked for by the path of this read.
+    LikeThis(Read),
 }
 
 /// What goes wrong at Graph.
