@@ -17,6 +17,8 @@ mod chunks;
 mod config;
 mod connection;
 mod front;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod guard;
 mod listener;
 mod place;
