@@ -77,6 +77,7 @@ impl Freshness {
 
     /// The freshness of `before`, which an answer with these fields confirms. Directives that
     /// the answer does not repeat stay as they were (RFC 9111 §3.2).
+    #[must_use]
     pub fn retaining(self, config: &Config, before: &StoredResponse, fields: &HeaderMap) -> Self {
         let repeated =
             fields.contains_key(header::CACHE_CONTROL) || fields.contains_key(header::EXPIRES);
