@@ -11,7 +11,7 @@ use http::request;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 
 use super::gather::{Gathered, Reserved, gather, rejoin};
-use super::question::Shown;
+use super::told::Shown;
 use super::wanted::{Facts, Wanted};
 use super::{DoubtUnlessRefused, Payload, Proxy, Rooms, Standing, problem};
 use crate::batch::{self, Answers, Batch, Part, PartAnswer, Wish, answer, held, lenient};

@@ -2,15 +2,18 @@
 //!
 //! Calls the rooms one after another and hands each what the one before it said. What a photo
 //! costs, who may have it and for how long is decided in the rooms; in which order is decided
-//! here. [`wanted`] gathers the facts of one request, [`question`] asks Graph. `batch`
+//! here. [`wanted`] gathers the facts of one request, [`question`] asks Graph, [`told`] says what
+//! the answer means, [`fallback`] what is shown without one. `batch`
 //! tells the same story of several requests in one.
 
 mod batch;
 pub mod config;
 mod explain;
+mod fallback;
 mod gather;
 mod infer;
 mod question;
+mod told;
 mod verify;
 mod wanted;
 

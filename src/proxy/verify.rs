@@ -14,7 +14,8 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 
 use super::Rooms;
-use super::question::{Before, Flown, Told};
+use super::question::{Before, Flown};
+use super::told::Told;
 use super::wanted::Wanted;
 use crate::cache::{Born, Held, Kind, Lookup};
 use crate::clock::Time;
