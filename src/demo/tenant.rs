@@ -249,7 +249,7 @@ impl Tenant {
 }
 
 fn member(dice: &mut Dice, number: usize) -> Person {
-    // A stride that shares no factor with the list gives every pair once before any twice.
+    // Strides that give no pair of names twice among the first 432.
     let family = FAMILY
         .get((number * 7 + number / 36) % FAMILY.len())
         .copied()
@@ -269,7 +269,7 @@ fn member(dice: &mut Dice, number: usize) -> Person {
             given.to_lowercase(),
             family.to_lowercase(),
             match number {
-                0..720 => String::new(),
+                0..432 => String::new(),
                 _ => number.to_string(),
             },
         ),
@@ -363,6 +363,8 @@ fn contact(dice: &mut Dice, mailbox: String, number: u32) -> Contact {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
@@ -374,6 +376,13 @@ mod tests {
         let mut names: Vec<_> = tenant.people.iter().map(|person| &person.upn).collect();
         names.sort();
         names.dedup();
+        assert_eq!(names.len(), tenant.people.len());
+    }
+
+    #[test]
+    fn no_two_people_of_a_large_tenant_go_by_one_name() {
+        let tenant = Tenant::new(1, 2_000);
+        let names: HashSet<_> = tenant.people.iter().map(|person| &person.upn).collect();
         assert_eq!(names.len(), tenant.people.len());
     }
 

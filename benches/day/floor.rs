@@ -1,0 +1,133 @@
+//! What must be asked of Graph, computed from the trace: a cache that knows everything at once,
+//! asks one thing after another, and never asks twice while an answer and a proof are good.
+//! nginx keyed by `Authorization` is the same sum with other rules.
+
+use std::collections::HashMap;
+
+use super::trace::{Face, Page, Trace, What};
+
+/// Lifetimes in seconds: the defaults of the proxy.
+const PHOTO: u64 = 3_600;
+const ABSENT: u64 = 600;
+const PROOF: u64 = 900;
+
+/// Who shares an answer with whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// The key holds the token; batches are not cached; URLs are compared as they are.
+    Nginx,
+    Token,
+    Verified,
+    Tenant,
+}
+
+/// What the sum comes to.
+#[derive(Debug, Default)]
+pub(crate) struct Floor {
+    pub(crate) calls: u64,
+    /// Of these, calls that prove a token and tell nothing new.
+    pub(crate) proofs: u64,
+    pub(crate) missing: u64,
+    pub(crate) staleness: Vec<u64>,
+}
+
+/// Whose key: a token's, a viewer's, or everybody's; then the person and the view. nginx also
+/// tells the two names of a person apart.
+type Key = (usize, usize, What, bool);
+
+/// Who has a photo, and since when the present one is there.
+#[derive(Debug, Clone)]
+pub(crate) struct Truth(pub(crate) Vec<Option<u64>>);
+
+impl Floor {
+    pub(crate) fn of(trace: &Trace, rule: Rule, photos: &[bool]) -> Self {
+        let mut sum = Self::default();
+        let start = photos.iter().map(|has| has.then_some(0));
+        let mut truth = Truth(start.collect());
+        let (mut held, mut proofs) = (HashMap::new(), HashMap::new());
+        let mut uploads = trace.uploads.iter().peekable();
+        for page in &trace.pages {
+            while let Some((at, owner)) = uploads.next_if(|(at, _)| *at <= page.at) {
+                if let Some(photo) = truth.0.get_mut(*owner) {
+                    *photo = Some(*at);
+                }
+            }
+            for face in &page.faces {
+                sum.view(rule, page, face, &truth, &mut held, &mut proofs);
+            }
+        }
+        sum
+    }
+
+    fn view(
+        &mut self,
+        rule: Rule,
+        page: &Page,
+        face: &Face,
+        truth: &Truth,
+        held: &mut HashMap<Key, (u64, Option<u64>)>,
+        proofs: &mut HashMap<usize, u64>,
+    ) {
+        let (now, key) = (page.at, key(rule, page, face, face.what));
+        let photo = truth.0.get(face.owner).copied().flatten();
+        let fresh = |key: &Key| {
+            let (asked, shown) = held.get(key).copied()?;
+            let lifetime = if shown.is_some() { PHOTO } else { ABSENT };
+            (now - asked < lifetime).then_some(shown)
+        };
+        let direct = !(rule == Rule::Nginx && page.batch);
+        let mut shown = fresh(&key).filter(|_| direct);
+        if rule != Rule::Nginx && shown.is_none() && face.what == What::Small {
+            // "No photo" of the largest is "no photo".
+            let largest = fresh(&self::key(rule, page, face, What::Large));
+            shown = largest.filter(Option::is_none);
+        }
+        let proven = rule == Rule::Nginx
+            || proofs
+                .get(&page.token)
+                .is_some_and(|asked| now - asked < PROOF);
+        if let Some(shown) = shown
+            && proven
+        {
+            self.missing += u64::from(photo.is_some() && shown.is_none());
+            if shown.is_some() && face.what != What::Metadata {
+                let behind = if shown == photo { 0 } else { now - photo.unwrap_or(now) };
+                self.staleness.push(behind);
+            }
+            return;
+        }
+        self.calls += 1;
+        self.proofs += u64::from(shown.is_some());
+        proofs.insert(page.token, now);
+        if photo.is_some() && face.what != What::Metadata {
+            self.staleness.push(0);
+        }
+        if !direct {
+            return;
+        }
+        held.insert(key, (now, photo));
+        // The tag of the one speaks for the other, where it is the same.
+        let other = match face.what {
+            What::Small => return,
+            What::Large => What::Metadata,
+            What::Metadata => What::Large,
+        };
+        if rule != Rule::Nginx
+            && photo.is_some()
+            && let Some(other) = held.get_mut(&self::key(rule, page, face, other))
+            && other.1 == photo
+        {
+            other.0 = now;
+        }
+    }
+}
+
+fn key(rule: Rule, page: &Page, face: &Face, what: What) -> Key {
+    let whose = match rule {
+        Rule::Nginx | Rule::Token => page.token,
+        Rule::Verified => page.viewer,
+        Rule::Tenant => 0,
+    };
+    let named = rule == Rule::Nginx && face.by_name;
+    (whose, face.owner, what, named)
+}

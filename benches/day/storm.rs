@@ -1,0 +1,100 @@
+//! A thousand callers at once for one photo that is not held, and Graph takes 50 ms.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use graph_photo_proxy::app::App;
+use graph_photo_proxy::clock::Clock;
+use graph_photo_proxy::config::Config;
+use graph_photo_proxy::demo::{Graph, Settings, TokenSpec};
+use graph_photo_proxy::proxy::Proxy;
+use http::{Request, header};
+use http_body_util::{BodyExt as _, Full};
+use tokio::task::JoinSet;
+
+use super::Outcome;
+
+const CALLERS: usize = 1_000;
+const LATENCY: Duration = Duration::from_millis(50);
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) struct Storm {
+    pub(crate) calls: u64,
+    pub(crate) downloads: u64,
+    pub(crate) answered: usize,
+    pub(crate) half: Duration,
+    pub(crate) most: Duration,
+}
+
+/// So many people with tokens that Graph has accepted already, under this policy.
+pub(crate) async fn storm(sharing: &str, principals: usize) -> Outcome<Storm> {
+    let clock = Clock::by_hand();
+    let graph = Graph::bind(Settings {
+        clock: clock.clone(),
+        people: 1_500,
+        ..Settings::default()
+    })?;
+    let settings = [
+        ("listen", "127.0.0.1:0"),
+        ("admin", "off"),
+        ("upstream", &graph.base_url()),
+        ("sharing", sharing),
+        ("upstream_concurrency", "64"),
+    ];
+    let app = App::bind_with(Config::with(settings)?, clock)?;
+    let people: Vec<_> = graph.tenant().members().collect();
+    let faces: Vec<_> = graph.tenant().with_photo().collect();
+    let path = |n: usize| -> Outcome<String> {
+        let person = faces.get(faces.len() - n).ok_or("no such person")?;
+        Ok(format!("/v1.0/users/{}/photo/$value", person.id))
+    };
+    let mut tokens = Vec::new();
+    for person in people.iter().take(principals) {
+        tokens.push(graph.issue(TokenSpec::of(person)));
+    }
+    let mut proofs = JoinSet::new();
+    for token in &tokens {
+        proofs.spawn(timed(app.proxy().clone(), path(1)?, token.clone()));
+    }
+    while let Some(proof) = proofs.join_next().await {
+        proof??;
+    }
+    graph.change(|settings| settings.latency = (LATENCY, LATENCY));
+    graph.clear_seen();
+    let mut callers = JoinSet::new();
+    for token in tokens.iter().cycle().take(CALLERS) {
+        callers.spawn(timed(app.proxy().clone(), path(2)?, token.clone()));
+    }
+    let mut took = Vec::with_capacity(CALLERS);
+    while let Some(caller) = callers.join_next().await {
+        if let Some(time) = caller?? {
+            took.push(time);
+        }
+    }
+    took.sort_unstable();
+    let at = |part: usize| took.get((took.len() * part / 100).min(took.len() - 1));
+    Ok(Storm {
+        calls: graph.photo_calls(),
+        downloads: graph.downloads(),
+        answered: took.len(),
+        half: at(50).copied().unwrap_or_default(),
+        most: at(99).copied().unwrap_or_default(),
+    })
+}
+
+/// How long a photo took; none if none came.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the time is what is measured, and Graph's 50 ms are real"
+)]
+async fn timed(proxy: Proxy, path: String, token: String) -> Outcome<Option<Duration>> {
+    let request = Request::get(path)
+        .header(header::AUTHORIZATION, format!("Bearer {token}"))
+        .body(Full::<Bytes>::default())?;
+    let begun = Instant::now();
+    let answer = proxy.answer(request).await;
+    let ok = answer.status().is_success();
+    answer.into_body().collect().await?;
+    Ok(ok.then(|| begun.elapsed()))
+}
