@@ -53,12 +53,7 @@ fn share(trace: &Trace, photos: &[bool], by_viewer: bool, policy: EvictionPolicy
 }
 
 /// Every view: its key, its weight as in the store, its lifetime, its time.
-fn each(
-    trace: &Trace,
-    photos: &[bool],
-    by_viewer: bool,
-    mut view: impl FnMut(Key, u32, u64, u64),
-) {
+fn each(trace: &Trace, photos: &[bool], by_viewer: bool, mut view: impl FnMut(Key, u32, u64, u64)) {
     for page in &trace.pages {
         for face in &page.faces {
             let whose = if by_viewer { page.viewer } else { 0 };

@@ -91,7 +91,11 @@ impl Floor {
         {
             self.missing += u64::from(photo.is_some() && shown.is_none());
             if shown.is_some() && face.what != What::Metadata {
-                let behind = if shown == photo { 0 } else { now - photo.unwrap_or(now) };
+                let behind = if shown == photo {
+                    0
+                } else {
+                    now - photo.unwrap_or(now)
+                };
                 self.staleness.push(behind);
             }
             return;

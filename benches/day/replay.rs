@@ -283,7 +283,8 @@ impl Stage {
             .is_some_and(|one| one.id == *whose);
         day.wrong += u64::from(!asked_for);
         let newer = uploads.iter().find(|(number, _)| number > shown);
-        day.staleness.push(newer.map_or(0, |(_, since)| now - since));
+        day.staleness
+            .push(newer.map_or(0, |(_, since)| now - since));
     }
 }
 
@@ -356,7 +357,11 @@ fn told(face: Face, status: StatusCode, bytes: &[u8]) -> Told {
 
 fn path(face: Face, people: &People) -> Outcome<String> {
     let person = people.all.get(face.owner).ok_or("no such person")?;
-    let name = if face.by_name { &person.upn } else { &person.id };
+    let name = if face.by_name {
+        &person.upn
+    } else {
+        &person.id
+    };
     Ok(match face.what {
         What::Small => format!("/users/{name}/photos/48x48/$value"),
         What::Large => format!("/users/{name}/photo/$value"),
