@@ -10,6 +10,7 @@ mod batch;
 pub mod config;
 mod explain;
 mod fallback;
+mod first;
 mod gather;
 mod infer;
 mod question;
@@ -135,7 +136,8 @@ impl Proxy {
         };
         let demand = Demand::of(request.headers(), rooms.cache.config().caller_directives);
         let facts = Facts::gather(rooms, photo, caller, demand, now);
-        let outcome = match rooms.standing(&facts, now) {
+        let (facts, standing, turn) = rooms.after_first_word(facts, request.headers(), now).await;
+        let outcome = match standing {
             Standing::Serve(held) => {
                 rooms.renew_ahead(&facts, Some(&held), &request, now);
                 Outcome {
@@ -179,6 +181,7 @@ impl Proxy {
                     .await
             }
         };
+        first::said(turn);
         self.tell(&facts.photo, request.headers(), outcome, now)
     }
 

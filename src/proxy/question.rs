@@ -41,6 +41,7 @@ pub struct Questions {
     authority: Authority,
     open: Flights<FlightKey, Born, Word>,
     downloads: Flights<CurrentKey, Born, ()>,
+    pub(super) first_words: Flights<Credential, (), ()>,
     gate: Gate,
     batch_memory: Arc<Semaphore>,
 }
@@ -91,6 +92,7 @@ impl Questions {
             authority,
             open: Flights::new(waiting_callers),
             downloads: Flights::new(waiting_callers),
+            first_words: Flights::new(waiting_callers),
             gate,
             batch_memory: Arc::new(Semaphore::new(BATCH_MEMORY)),
         }

@@ -100,6 +100,20 @@ impl Facts {
         self.shared_key.iter().chain([&self.own_key])
     }
 
+    /// The keys that Graph's word about the caller may open to it, if the token says the truth.
+    pub(super) fn may_become_readable(&self, rooms: &Rooms) -> Vec<Key> {
+        let unproven = self.caller.proof.is_none();
+        let own = unproven.then(|| self.own_key.clone());
+        let shared = match &self.shared_key {
+            Some(_) => None,
+            None => rooms
+                .identity
+                .contributes_to(&self.caller, &self.owner, &self.subject),
+        };
+        let shared = shared.map(|shared| key(rooms, &self.photo, &self.owner, shared));
+        own.into_iter().chain(shared).collect()
+    }
+
     /// The key under which one question serves all who may share its answer.
     pub(super) fn widest(&self) -> &Key {
         self.shared_key.as_ref().unwrap_or(&self.own_key)

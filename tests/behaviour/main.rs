@@ -15,6 +15,7 @@ mod collapsing;
 mod drop_in;
 mod faults;
 mod fewer_calls;
+mod first_word;
 mod hardening;
 mod http2_frames;
 mod incidents;

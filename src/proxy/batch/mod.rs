@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, h
 
 use super::gather::{Gathered, Reserved, gather, rejoin};
 use super::wanted::{Facts, Wanted};
-use super::{Payload, Proxy, Rooms, Standing, problem};
+use super::{Payload, Proxy, Rooms, Standing, first, problem};
 use crate::batch::{self, Answers, Batch, Part, Wish, answer, held, lenient};
 use crate::cache::{CallerDirectives, Demand, Held, admission};
 use crate::clock::Time;
@@ -93,7 +93,8 @@ impl Proxy {
         };
         let mut story = Story::begin(rooms, &head, &batch, writes);
         if let Some(caller) = photos {
-            story.recall(caller, now);
+            let caller = story.first_word(caller, now).await;
+            story.recall(&caller, rooms.clock.now());
         }
         if story.asked.is_empty() && story.ours.is_empty() && story.writes.0.is_empty() {
             let writes = story.writes;
@@ -171,6 +172,45 @@ impl<'a> Story<'a> {
             writes,
             status: BatchStatus::default(),
         }
+    }
+
+    /// Has Graph say its first word about the token by one photo alone, where that may spare it
+    /// several others that are held; who the caller is after that.
+    ///
+    /// Not where the batch writes: what it asks for belongs before or after that.
+    async fn first_word(&self, caller: &Caller, now: Time) -> Caller {
+        let rooms = self.rooms;
+        let (mut caller, mut now) = (caller.clone(), now);
+        for _ in 0..first::ROUNDS {
+            let mut promised = self.batch.parts.iter().filter_map(|part| match &part.wish {
+                Wish::Photo(wish) => self.promised(wish, &caller, now),
+                Wish::Write(_) | Wish::Other => None,
+            });
+            let (Some(wanted), Some(_)) = (promised.next(), promised.next()) else {
+                return caller;
+            };
+            if !self.writes.0.is_empty() || rooms.refusal(&wanted).is_some() {
+                return caller;
+            }
+            drop(promised);
+            rooms.have_first_word(wanted).await;
+            now = rooms.clock.now();
+            match rooms.identity.caller(&self.head.headers, now) {
+                Ok(again) => caller = again,
+                Err(_) => return caller,
+            }
+        }
+        caller
+    }
+
+    /// The question about a photo that is held, for this caller if Graph's word is good.
+    fn promised(&self, wish: &batch::request::Photo, caller: &Caller, now: Time) -> Option<Wanted> {
+        let rooms = self.rooms;
+        let demand = Demand::default();
+        let facts = Facts::gather(rooms, wish.photo.clone(), caller.clone(), demand, now);
+        let asks = matches!(rooms.standing(&facts, now), Standing::Ask(_));
+        (asks && rooms.is_promised(&facts, now))
+            .then(|| Wanted::of(rooms, facts, &alone(self.head, wish)))
     }
 
     /// Answers from memory what a direct request would be answered from memory for.

@@ -1,0 +1,103 @@
+//! The first word about a token: a page asks for its faces at once, and one answer of Graph
+//! decides what the token may have of those that are held.
+//!
+//! Without this each face of a page would go to Graph until the first answer has come. So those
+//! that are held for whom the token says it is wait for it, and are then judged as if they had
+//! come after it. Nothing is handed from one to the other: what the token says of itself decides
+//! who waits, and never what anybody is given.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+
+use super::wanted::{Facts, Wanted};
+use super::{Rooms, Standing};
+use crate::cache::Lookup;
+use crate::clock::Time;
+use crate::identity::Credential;
+use crate::render::Forward;
+use crate::upstream::{Landing, Lead, Seat};
+
+/// How long a caller waits for the first word about its own token before it asks for itself.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often: once for the token, and once more where what came first says nothing about one
+/// addressed by the other kind of name.
+pub(super) const ROUNDS: u32 = 2;
+
+/// The duty to say when the first word has come.
+pub(super) type Turn = Lead<Credential, (), ()>;
+
+/// Graph has said its word, whatever it was.
+pub(super) fn said(turn: Option<Turn>) {
+    if let Some(turn) = turn {
+        turn.land(Landing::Shared(()));
+    }
+}
+
+impl Rooms {
+    /// What is to be done about a photo request, once the first word about its token has come
+    /// where that may spare Graph the question.
+    pub(super) async fn after_first_word(
+        self: &Arc<Self>,
+        facts: Facts,
+        headers: &HeaderMap,
+        now: Time,
+    ) -> (Facts, Standing, Option<Turn>) {
+        let (mut facts, mut now) = (facts, now);
+        let mut standing = self.standing(&facts, now);
+        for _ in 0..ROUNDS {
+            if !matches!(standing, Standing::Ask(_)) || !self.is_promised(&facts, now) {
+                return (facts, standing, None);
+            }
+            let token = &facts.caller.credential;
+            let wait = match self.questions.first_words.join(token, (), |()| true) {
+                Seat::Leader(turn) => return (facts, standing, Some(turn)),
+                Seat::Waiter(wait) => wait,
+                Seat::Full => return (facts, standing, None),
+            };
+            if tokio::time::timeout(PATIENCE, wait.landed()).await.is_err() {
+                return (facts, standing, None);
+            }
+            now = self.clock.now();
+            let Ok(caller) = self.identity.caller(headers, now) else {
+                return (facts, standing, None);
+            };
+            facts = Facts::gather(self, facts.photo, caller, facts.demand, now);
+            standing = self.standing(&facts, now);
+        }
+        (facts, standing, None)
+    }
+
+    /// Asks Graph for one photo, or waits for the question that brings the first word already.
+    pub(super) async fn have_first_word(self: &Arc<Self>, wanted: Wanted) {
+        let token = &wanted.facts.caller.credential;
+        match self.questions.first_words.join(token, (), |()| true) {
+            Seat::Leader(turn) => {
+                // What the answer means is noted; the batch reads it from there.
+                self.ask(Arc::new(wanted), Forward::Miss).await;
+                said(Some(turn));
+            }
+            Seat::Waiter(wait) => {
+                // Too late is as good as none.
+                let _ = tokio::time::timeout(PATIENCE, wait.landed()).await;
+            }
+            Seat::Full => {}
+        }
+    }
+
+    /// Whether Graph's word about the token may let this caller have what is held: for the one
+    /// the token says it is, or for the tenant it names. A hint, and no more.
+    pub(super) fn is_promised(&self, facts: &Facts, now: Time) -> bool {
+        let demand = facts.demand;
+        if facts.photo.head || demand.no_store || demand.only_if_cached {
+            return false;
+        }
+        facts.may_become_readable(self).iter().any(|key| {
+            match self.cache.lookup(key, facts.own, now) {
+                Lookup::Fresh(held) | Lookup::Stale(held) => demand.takes(&held.response, now),
+                Lookup::Expired(_) | Lookup::Doubted(_) | Lookup::Miss => false,
+            }
+        })
+    }
+}
