@@ -24,6 +24,8 @@ pub(crate) enum Rule {
 /// What the sum comes to.
 #[derive(Debug, Default)]
 pub(crate) struct Floor {
+    /// Whether the two names of a person are taken for two people: `$value` does not tell.
+    apart: bool,
     pub(crate) calls: u64,
     /// Of these, calls that prove a token and tell nothing new.
     pub(crate) proofs: u64,
@@ -31,8 +33,8 @@ pub(crate) struct Floor {
     pub(crate) staleness: Vec<u64>,
 }
 
-/// Whose key: a token's, a viewer's, or everybody's; then the person and the view. nginx also
-/// tells the two names of a person apart.
+/// Whose key: a token's, a viewer's, or everybody's; then the person, the view and, where the
+/// two names of a person are told apart, which.
 type Key = (usize, usize, What, bool);
 
 /// Who has a photo, and since when the present one is there.
@@ -40,8 +42,11 @@ type Key = (usize, usize, What, bool);
 pub(crate) struct Truth(pub(crate) Vec<Option<u64>>);
 
 impl Floor {
-    pub(crate) fn of(trace: &Trace, rule: Rule, photos: &[bool]) -> Self {
-        let mut sum = Self::default();
+    pub(crate) fn of(trace: &Trace, rule: Rule, photos: &[bool], apart: bool) -> Self {
+        let mut sum = Self {
+            apart,
+            ..Self::default()
+        };
         let start = photos.iter().map(|has| has.then_some(0));
         let mut truth = Truth(start.collect());
         let (mut held, mut proofs) = (HashMap::new(), HashMap::new());
@@ -68,7 +73,7 @@ impl Floor {
         held: &mut HashMap<Key, (u64, Option<u64>)>,
         proofs: &mut HashMap<usize, u64>,
     ) {
-        let (now, key) = (page.at, key(rule, page, face, face.what));
+        let (now, key) = (page.at, key(rule, self.apart, page, face, face.what));
         let photo = truth.0.get(face.owner).copied().flatten();
         let fresh = |key: &Key| {
             let (asked, shown) = held.get(key).copied()?;
@@ -79,7 +84,7 @@ impl Floor {
         let mut shown = fresh(&key).filter(|_| direct);
         if rule != Rule::Nginx && shown.is_none() && face.what == What::Small {
             // "No photo" of the largest is "no photo".
-            let largest = fresh(&self::key(rule, page, face, What::Large));
+            let largest = fresh(&self::key(rule, self.apart, page, face, What::Large));
             shown = largest.filter(Option::is_none);
         }
         let proven = rule == Rule::Nginx
@@ -118,7 +123,7 @@ impl Floor {
         };
         if rule != Rule::Nginx
             && photo.is_some()
-            && let Some(other) = held.get_mut(&self::key(rule, page, face, other))
+            && let Some(other) = held.get_mut(&self::key(rule, self.apart, page, face, other))
             && other.1 == photo
         {
             other.0 = now;
@@ -126,12 +131,12 @@ impl Floor {
     }
 }
 
-fn key(rule: Rule, page: &Page, face: &Face, what: What) -> Key {
+fn key(rule: Rule, apart: bool, page: &Page, face: &Face, what: What) -> Key {
     let whose = match rule {
         Rule::Nginx | Rule::Token => page.token,
         Rule::Verified => page.viewer,
         Rule::Tenant => 0,
     };
-    let named = rule == Rule::Nginx && face.by_name;
+    let named = apart && face.by_name;
     (whose, face.owner, what, named)
 }

@@ -55,7 +55,7 @@ async fn calls(trace: &Trace, people: &People) -> Outcome<()> {
     )?;
     let none = replay::play(trace, PEOPLE, Between::Nothing, &[]).await?;
     row("no cache", &none, 1_000.0)?;
-    let nginx = Floor::of(trace, Rule::Nginx, &people.photos);
+    let nginx = Floor::of(trace, Rule::Nginx, &people.photos, true);
     let per_view = share(nginx.calls, none.views);
     let per_call = none.bytes / none.calls.max(1);
     writeln!(
@@ -72,12 +72,14 @@ async fn calls(trace: &Trace, people: &People) -> Outcome<()> {
         ("verified", Rule::Verified),
         ("tenant", Rule::Tenant),
     ] {
-        let floor = Floor::of(trace, rule, &people.photos);
+        let floor = Floor::of(trace, rule, &people.photos, false);
+        let apart = Floor::of(trace, rule, &people.photos, true);
         let day = replay::play(trace, PEOPLE, Between::Proxy(policy), &[]).await?;
         row(policy, &day, share(floor.calls, day.views) * 1_000.0)?;
         writeln!(
             std::io::stderr(),
-            "{policy}: floor has {} proofs, {} missing, {}",
+            "{policy}: {:.0} with a person's names apart; {} proofs, {} missing, {}",
+            share(apart.calls, day.views) * 1_000.0,
             floor.proofs,
             floor.missing,
             spread(floor.staleness)
