@@ -161,7 +161,7 @@ async fn storms() -> Outcome<()> {
     Ok(())
 }
 
-/// LRU or TinyLFU.
+/// LRU or `TinyLFU`.
 fn evictions(trace: &Trace, people: &People) -> Outcome<()> {
     writeln!(
         stdout(),

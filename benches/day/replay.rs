@@ -108,7 +108,7 @@ struct Stage {
 
 #[derive(Clone)]
 enum Way {
-    Straight(Client<HttpConnector, Full<Bytes>>, String),
+    Straight(Box<Client<HttpConnector, Full<Bytes>>>, String),
     Proxy(Proxy),
 }
 
@@ -124,7 +124,7 @@ pub(crate) async fn play(
     let people = Arc::new(People::of(&graph));
     let way = match between {
         Between::Nothing => Way::Straight(
-            Client::builder(TokioExecutor::new()).build_http(),
+            Box::new(Client::builder(TokioExecutor::new()).build_http()),
             graph.base_url(),
         ),
         Between::Proxy(sharing) => {
