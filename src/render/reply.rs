@@ -205,7 +205,7 @@ fn copy_validators(stored: &StoredResponse, fields: &mut HeaderMap) {
 /// A caller counts from `Age` (RFC 9111 §4.2.3), so `max-age` is the age and what is left
 /// together: what is left alone would end the caller's copy before its time.
 fn cache_control(stored: &StoredResponse, now: Time) -> HeaderValue {
-    let whole = stored.age(now).as_secs() + stored.remaining(now).as_secs();
+    let whole = (stored.age(now) + stored.remaining(now)).as_secs();
     match stored.kind {
         Kind::Media if stored.must_revalidate => {
             HeaderValue::try_from(format!("private, max-age={whole}, must-revalidate"))
