@@ -630,3 +630,16 @@ async fn an_answer_too_large_to_read_streams_with_ours_at_its_beginning() {
     assert_eq!(picture(part(&json, "1")), b"one");
     assert_eq!(part(&json, "2")["body"].as_str().unwrap().len(), 17 << 20);
 }
+
+#[tokio::test]
+async fn a_batch_that_trickles_is_given_up_after_the_time_a_photo_has() {
+    let world = World::with(&[("photo_timeout", "200ms")], |_| {}).await;
+    let address = world.proxy.address;
+    let head = format!(
+        "POST /v1.0/$batch HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
+         Content-Length: 500\r\n\r\n{{\"requests\":["
+    );
+    let answer = crate::support::raw::exchange(address, head.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert_eq!(world.graph.count(), 0);
+}

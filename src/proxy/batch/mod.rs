@@ -64,14 +64,18 @@ impl Proxy {
         let pool = rooms.questions.batch_memory();
         let caller = rooms.identity.caller(&head.headers, now).ok();
         let unknown = [(None, PhotoWrite { owner: None })];
-        let (bytes, _reserved) = match gather(pool, Body::stream(body), LARGEST_BATCH, None).await {
+        // A caller who trickles holds room that others need: it has as long as a photo has.
+        let deadline = Some(rooms.upstream.deadline());
+        let gathered = gather(pool, Body::stream(body), LARGEST_BATCH, deadline).await;
+        let (bytes, _reserved) = match gathered {
             Ok(Gathered::Whole(bytes, reserved)) => (bytes, reserved),
-            Ok(Gathered::Larger { prefix, rest }) => {
+            // Too large, or no room is left: Graph may have it as it comes, unread.
+            Ok(Gathered::Larger { prefix, rest } | Gathered::NoRoom { prefix, rest }) => {
                 let writes = Writes::of(rooms, caller.as_ref(), &unknown);
                 return self.hand_on(head, rejoin(prefix, rest), writes).await;
             }
-            Ok(Gathered::NoRoom { .. }) => {
-                return Problem::Overloaded.reply(&head.headers, &rooms.ids.next(), now);
+            Err(upstream::Error::TimedOut) => {
+                return self.failed(&head.headers, &upstream::Error::CallerStalled);
             }
             Err(error) => return self.failed(&head.headers, &error),
         };
