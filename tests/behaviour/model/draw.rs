@@ -155,32 +155,41 @@ fn episode(cast: &Cast) -> BoxedStrategy<Vec<Step>> {
         20..90u8,
     )
         .prop_map(move |(read, write, name, other, held, turns)| {
-            let read = plain(read);
-            let write = Write {
-                owner: renamed((read.owner, name)),
-                ..write
+            // Of a size, so that the write goes another way and is not held back with it.
+            let read = Read {
+                size: match (read.owner, read.view) {
+                    (Owner::Team(..) | Owner::Contact(..), _) | (_, View::List) => None,
+                    _ => Some(48),
+                },
+                ..plain(read)
+            };
+            let owner = match oracle::subject(read.owner, read.caller) {
+                Some(Subject::Person(who)) => Owner::Person(who, name),
+                _ => read.owner,
             };
             let again = Read {
                 caller: other,
                 ..read
             };
+            let mut acts = vec![
+                Meanwhile::Begin(Act::Read(read), turns),
+                Meanwhile::Begin(Act::Write(Write { owner, ..write }), turns),
+            ];
+            if turns % 2 == 0 {
+                acts.push(Meanwhile::Begin(Act::Read(again), turns / 2));
+            }
             let held = if held {
                 Held::LikeThis(read)
             } else {
                 Held::Nothing
             };
-            let acts = vec![
-                Meanwhile::Begin(Act::Read(read), turns),
-                Meanwhile::Begin(Act::Write(write), turns),
-                Meanwhile::Begin(Act::Read(again), turns / 2),
-            ];
             vec![Step::Together(held, acts), one(again), one(read)]
         });
     prop_oneof![
         12 => step(cast).prop_map(|step| vec![step]),
         2 => poach,
         2 => outlive,
-        2 => overtake,
+        3 => overtake,
     ]
     .boxed()
 }

@@ -668,7 +668,8 @@ impl Ledger {
                 .map(|(_, at)| *at),
         );
         let bound = self.oldest(asked, content);
-        let shown = (first.max(since_write)..=*ended)
+        // At the moment of its answer a write's owner is still shown either way.
+        let shown = (first.max(since_write + 1)..=*ended)
             .filter(|at| self.times[*at].1 + bound >= now)
             .any(|at| self.was_shown(credential, read, content, at, *ended));
         if shown {

@@ -33,7 +33,7 @@ impl fmt::Debug for Caller {
             Self::GusDisguised => "Gus the guest (a token that does not tell)",
             Self::App => "an application that may read users",
             Self::TeamApp => "an application that may read teams",
-            Self::AliceOfElsewhere => "another tenant's Alice of the same ids",
+            Self::AliceOfElsewhere => "another tenant's person of Alice's id and Bob's name",
             Self::Pat => "Pat of no tenant",
             Self::Quinn => "Quinn of no tenant",
             Self::Forged => "a forger with Alice's claims",

@@ -222,7 +222,8 @@ impl Stage {
                 .from_app("0ce3f5a1-5d6e-4b59-9b0e-1c0a6fd3b003"),
             Caller::AliceOfElsewhere => TokenSpec::of(&person(Who::Alice))
                 .with(alice)
-                .in_tenant(ELSEWHERE),
+                .in_tenant(ELSEWHERE)
+                .claim("upn", json!(person(Who::Bob).upn)),
             Caller::Pat => TokenSpec::of(&person(Who::Pat)),
             Caller::Quinn => TokenSpec::of(&person(Who::Quinn)),
             Caller::Misaddressed => TokenSpec::of(&person(Who::Alice))

@@ -40,7 +40,7 @@ pub(super) enum Caller {
     App,
     /// An application that may read teams only.
     TeamApp,
-    /// Another tenant's token with Alice's ids and name.
+    /// Another tenant's token with Alice's id and Bob's name.
     AliceOfElsewhere,
     Pat,
     Quinn,
