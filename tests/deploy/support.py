@@ -17,7 +17,10 @@ CHART = DEPLOY / "helm/graph-photo-proxy"
 
 def run(*command, **options):
     """Runs a tool; its output, or a failure that shows it."""
-    environment = dict(os.environ, HOME=tempfile.gettempdir())
+    # A home of their own, so that nobody's settings count; Rust's tools stay where they are.
+    home = Path.home()
+    rust = {"RUSTUP_HOME": str(home / ".rustup"), "CARGO_HOME": str(home / ".cargo")}
+    environment = {**rust, **os.environ, "HOME": tempfile.gettempdir()}
     done = subprocess.run(
         [str(part) for part in command],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT, env=environment, **options)
