@@ -37,7 +37,7 @@ pub(super) fn story(most: usize) -> impl Strategy<Value = Story> {
         any_size(),
     );
     let cast = cast.prop_map(|(leading, mut callers, owners, size)| {
-        callers.extend([leading, leading]);
+        callers.extend([leading, companion(leading)]);
         Cast {
             callers,
             owners,
@@ -97,12 +97,24 @@ fn scene() -> BoxedStrategy<Scene> {
         .boxed()
 }
 
+/// Whom a caller is most easily taken for.
+fn companion(caller: Caller) -> Caller {
+    match caller {
+        Caller::AliceAgain => Caller::AliceNarrow,
+        Caller::AliceBriefly => Caller::AliceAgain,
+        Caller::Carol => Caller::GusDisguised,
+        Caller::App => Caller::TeamApp,
+        Caller::Pat => Caller::Quinn,
+        other => other,
+    }
+}
+
 /// A few steps that belong together: one by itself, or one of the ways in which caches have
 /// gone wrong, with this story's people.
 fn episode(cast: &Cast) -> BoxedStrategy<Vec<Step>> {
     let one = |read| Step::One(Act::Read(read));
     let later = |seconds| Step::One(Act::Change(Change::Later(seconds)));
-    let wait = || prop::sample::select(vec![10, 70, 200, 250, 310, 650]);
+    let wait = || prop::sample::select(vec![10, 70, 200, 250, 310, 650, 1_000]);
     // Somebody is proven by what they may see, and asks for what another was given.
     let poach = (read(cast), caller(cast), caller(cast), any::<bool>()).prop_map(
         move |(read, holder, other, own)| {
@@ -129,20 +141,27 @@ fn episode(cast: &Cast) -> BoxedStrategy<Vec<Step>> {
             ]
         },
     );
-    // Something ends, and time passes.
+    // Something ends, and time passes; the caller is proven anew by something else, or not.
     let outlive = (
-        read(cast),
-        caller(cast),
+        (read(cast), caller(cast)),
         option::of(change(cast, 10)),
-        wait(),
-        wait(),
+        (wait(), wait()),
+        any::<bool>(),
     )
-        .prop_map(move |(read, caller, change, first, second)| {
+        .prop_map(move |((read, caller), change, (first, second), anew)| {
             let read = plain(Read { caller, ..read });
+            let stranger = Read {
+                owner: Owner::Stranger,
+                view: View::Media,
+                size: None,
+                ..read
+            };
             let change = change.map(|change| Step::One(Act::Change(change)));
             let mut steps = vec![one(read), later(first), one(read)];
             steps.extend(change);
-            steps.extend([later(second), one(read)]);
+            steps.push(later(second));
+            steps.extend(anew.then(|| one(stranger)));
+            steps.push(one(read));
             steps
         });
     // A write by any name, while the answer to a read is on its way, or between two.

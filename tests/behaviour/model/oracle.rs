@@ -554,6 +554,8 @@ impl Ledger {
             _ => [Alice, Bob, Carol, Gus]
                 .into_iter()
                 .filter(|other| subject(owner, credential.0) != Some(Subject::Person(*other)))
+                // Their own is given to everybody, so it tells nothing of others.
+                .filter(|other| facts(credential.0).person != Some(*other))
                 .map(|other| Owner::Person(other, Name::Id))
                 .collect(),
         };
