@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use oracle::Policy;
-use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
 use crate::support::Reply;
 
@@ -63,13 +63,20 @@ fn play(policy: Policy) {
         .enable_all()
         .build()
         .unwrap();
-    let mut runner = TestRunner::new(Config {
+    let config = Config {
         cases: stories.unwrap_or(120),
         max_shrink_iters: 4_000,
         max_shrink_time: 60_000,
         failure_persistence: None,
         ..Config::default()
-    });
+    };
+    // The suite plays the same stories each time; a long run by hand plays new ones.
+    let mut runner = if stories.is_some() {
+        TestRunner::new(config)
+    } else {
+        let same = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+        TestRunner::new_with_rng(config, same)
+    };
     let outcome = runner.run(&draw::story(LONGEST), |story| {
         let played = runtime.block_on(stage::play(policy, &story));
         played.map_err(TestCaseError::fail)
