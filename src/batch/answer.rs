@@ -16,6 +16,7 @@ use super::fields::Fields;
 use super::request::is_object;
 use crate::cache::Kind;
 use crate::cache::admission::{self, NotStored};
+use crate::cache::etag;
 use crate::route::View;
 
 /// The parts of an answer, and where they stand in its text.
@@ -164,11 +165,7 @@ impl<'a> PartAnswer<'a> {
     /// batches, names nothing a direct answer could carry.
     pub fn storable_fields(&self) -> HeaderMap {
         let mut fields = self.fields.clone();
-        let whole = |etag: &HeaderValue| {
-            let opaque = etag.as_bytes();
-            let opaque = opaque.strip_prefix(b"W/").unwrap_or(opaque);
-            matches!(opaque, [b'"', inside @ .., b'"'] if !inside.contains(&b'"'))
-        };
+        let whole = |etag: &HeaderValue| matches!(etag::opaque(etag.as_bytes()), [b'"', inside @ .., b'"'] if !inside.contains(&b'"'));
         if fields.get(header::ETAG).is_some_and(|etag| !whole(etag)) {
             fields.remove(header::ETAG);
         }

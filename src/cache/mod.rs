@@ -17,6 +17,7 @@ pub mod alias;
 pub mod config;
 pub mod demand;
 pub mod doubt;
+pub mod etag;
 pub mod freshness;
 pub mod key;
 pub mod purge;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, Response, StatusCode, header};
 use hyper::body::Incoming;
 
 use super::Rooms;
@@ -13,7 +13,7 @@ use super::fallback::whole_seconds;
 use super::question::{Before, Flown, Word, question};
 use super::wanted::Wanted;
 use crate::cache::store::{Answered, Kept};
-use crate::cache::{Born, Held, Kind, NotStored, admission};
+use crate::cache::{Born, Held, Kind, NotStored, admission, etag};
 use crate::clock::Time;
 use crate::identity::{Caller, Proof, Space};
 use crate::render::{Answer, Body, CacheStatus, Detail, Forward, Outcome, Problem, coding};
@@ -290,13 +290,9 @@ impl Shown<'_> {
 
 /// Whether a 304 is about what is held: where it names a tag, it is the one that was sent.
 fn names_it(answer: &Response<Incoming>, before: &Held) -> bool {
-    let bare = |value: &HeaderValue| {
-        let tag = value.as_bytes();
-        tag.strip_prefix(b"W/").unwrap_or(tag).to_vec()
-    };
     let sent = before.response.upstream_etag();
     match (answer.headers().get(header::ETAG), sent) {
-        (Some(named), Some(sent)) => bare(named) == bare(sent),
+        (Some(named), Some(sent)) => etag::is_same(named.as_bytes(), sent.as_bytes()),
         _ => true,
     }
 }

@@ -11,13 +11,13 @@
 //! for the picture itself.
 
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use http::{HeaderMap, StatusCode, Uri};
 
 use super::Rooms;
 use super::question::{Before, Flown};
 use super::told::Told;
 use super::wanted::Wanted;
-use crate::cache::{Born, Held, Kind, Lookup};
+use crate::cache::{Born, Held, Kind, Lookup, etag};
 use crate::clock::Time;
 use crate::identity::Space;
 use crate::render::{Answer, CacheStatus, Detail, Forward, Outcome};
@@ -63,7 +63,7 @@ impl Rooms {
                 if self.was_refused(wanted, now) {
                     return Verified::InVain;
                 }
-                if !media_etag(held).is_some_and(|named| is_same(&named, tag)) {
+                if !media_etag(held).is_some_and(|named| etag::is_same(&named, tag.as_bytes())) {
                     return Verified::InVain;
                 }
                 self.questions.habits.tags_agreed(kind);
@@ -124,7 +124,7 @@ impl Rooms {
         let same_tag = came
             .response
             .upstream_etag()
-            .is_some_and(|came| is_same(came.as_bytes(), tag));
+            .is_some_and(|came| etag::is_same(came.as_bytes(), tag.as_bytes()));
         if !same_tag && came.bytes != before.bytes {
             return;
         }
@@ -163,7 +163,7 @@ impl Rooms {
         let Some(tag) = held.response.upstream_etag() else {
             return;
         };
-        if is_same(&named, tag) {
+        if etag::is_same(&named, tag.as_bytes()) {
             self.questions.habits.tags_agreed(kind);
             self.cache
                 .freshen(&picture.place, &held, &HeaderMap::new(), asked, born, now);
@@ -196,7 +196,7 @@ impl Rooms {
         let Some(named) = media_etag(&held) else {
             return;
         };
-        if is_same(&named, tag) {
+        if etag::is_same(&named, tag.as_bytes()) {
             self.questions.habits.tags_agreed(facts.owner.kind());
             self.cache
                 .freshen(&metadata.place, &held, &HeaderMap::new(), asked, born, now);
@@ -265,17 +265,7 @@ fn media_etag(metadata: &Held) -> Option<Vec<u8>> {
     }
     let json: serde_json::Value = serde_json::from_slice(&metadata.bytes).ok()?;
     let tag = json.get("@odata.mediaEtag")?.as_str()?;
-    Some(tag.as_bytes().to_vec()).filter(|tag| opaque(tag).len() > 2)
-}
-
-/// Weak comparison (RFC 9110 §8.8.3.2): the newer backend's tags are weak, and it is not known
-/// whether metadata repeats the mark.
-fn is_same(named: &[u8], tag: &HeaderValue) -> bool {
-    opaque(named) == opaque(tag.as_bytes())
-}
-
-fn opaque(tag: &[u8]) -> &[u8] {
-    tag.strip_prefix(b"W/").unwrap_or(tag)
+    Some(tag.as_bytes().to_vec()).filter(|tag| etag::opaque(tag).len() > 2)
 }
 
 /// Whether an answer to the metadata request is one for the picture too, so that asking for the

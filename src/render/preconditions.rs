@@ -2,6 +2,9 @@
 
 use http::{HeaderMap, HeaderValue, header};
 
+use crate::cache::etag::opaque;
+use crate::cache::freshness::http_date;
+
 /// Whether the caller already has what we would send (RFC 9110 §13.2.2, for GET and HEAD).
 ///
 /// `If-None-Match` compares weakly, and where it is there `If-Modified-Since` is not looked at.
@@ -17,8 +20,8 @@ pub fn is_unchanged(
             .any(|list| matches_any(list.as_bytes(), etag.map(HeaderValue::as_bytes)));
     }
     match (
-        date(request.get(header::IF_MODIFIED_SINCE)),
-        date(last_modified),
+        request.get(header::IF_MODIFIED_SINCE).and_then(http_date),
+        last_modified.and_then(http_date),
     ) {
         (Some(since), Some(modified)) => modified <= since,
         _ => false,
@@ -53,15 +56,6 @@ fn tags(list: &[u8]) -> impl Iterator<Item = &[u8]> {
         rest = inside.get(end + 1..)?;
         from.get(..end + 2)
     })
-}
-
-/// An entity tag without its weakness.
-fn opaque(etag: &[u8]) -> &[u8] {
-    etag.strip_prefix(b"W/").unwrap_or(etag)
-}
-
-fn date(value: Option<&HeaderValue>) -> Option<std::time::SystemTime> {
-    httpdate::parse_http_date(value?.to_str().ok()?).ok()
 }
 
 #[cfg(test)]
