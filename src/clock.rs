@@ -56,10 +56,39 @@ impl Time {
         self.unix.as_secs()
     }
 
+    /// The wall part as Graph writes dates in error bodies: `2026-01-01T00:00:00`, UTC without a
+    /// zone.
+    pub fn utc(self) -> String {
+        let (days, seconds) = (self.unix_seconds() / 86_400, self.unix_seconds() % 86_400);
+        let (year, month, day) = civil(days);
+        let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
+    }
+
     /// The wall part, for HTTP dates.
     pub fn wall(self) -> SystemTime {
         UNIX_EPOCH.checked_add(self.unix).unwrap_or(UNIX_EPOCH)
     }
+}
+
+/// Days since 1970-01-01 as year, month and day of the Gregorian calendar, counted in years
+/// that begin in March, so that the leap day is the last.
+fn civil(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let era = shifted / 146_097;
+    let day_of_era = shifted % 146_097;
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_index = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_index + 2) / 5 + 1;
+    let month = if month_index < 10 {
+        month_index + 3
+    } else {
+        month_index - 9
+    };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    (year, month, day)
 }
 
 /// Where [`Time`] comes from: the system, or a test's hand.
@@ -154,5 +183,18 @@ mod tests {
             now.until(now.plus(Duration::from_secs(5))),
             Duration::from_secs(5)
         );
+    }
+
+    #[test]
+    fn dates_are_written_as_graph_writes_them() {
+        for (seconds, date) in [
+            (0, "1970-01-01T00:00:00"),
+            (951_782_400, "2000-02-29T00:00:00"),
+            (1_615_829_637, "2021-03-15T17:33:57"),
+            (1_767_225_599, "2025-12-31T23:59:59"),
+        ] {
+            let now = Time::new(Duration::ZERO, Duration::from_secs(seconds));
+            assert_eq!(now.utc(), date);
+        }
     }
 }

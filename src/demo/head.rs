@@ -71,35 +71,12 @@ pub(super) fn envelope(
     request_id: &str,
     client_id: &str,
 ) -> String {
-    let date = timestamp(now);
     json!({"error": {"code": code, "message": message, "innerError": {
-        "date": date,
+        "date": now.utc(),
         "request-id": request_id,
         "client-request-id": client_id,
     }}})
     .to_string()
-}
-
-/// A date as Graph writes it in errors: no zone.
-fn timestamp(now: Time) -> String {
-    let (days, second) = (now.unix_seconds() / 86_400, now.unix_seconds() % 86_400);
-    // Days to civil date, for years since 1970 (after Howard Hinnant's public algorithm).
-    let shifted = days + 719_468;
-    let era = shifted / 146_097;
-    let day_of_era = shifted % 146_097;
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let (month, carry) = if month < 10 {
-        (month + 3, 0)
-    } else {
-        (month - 9, 1)
-    };
-    let year = year_of_era + era * 400 + carry;
-    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
 }
 
 fn compress(ask: &Ask<'_>, answer: &mut Answer) {
@@ -284,7 +261,7 @@ mod tests {
             (1_767_225_599, "2025-12-31T23:59:59"),
         ] {
             let time = Time::new(Duration::ZERO, Duration::from_secs(seconds));
-            assert_eq!(timestamp(time), text);
+            assert_eq!(time.utc(), text);
         }
     }
 }

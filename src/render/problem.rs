@@ -223,7 +223,7 @@ fn envelope(code: &str, message: &str, request_id: &str, client_id: &str, now: T
         "code": code,
         "message": message,
         "innerError": {
-            "date": graph_date(now),
+            "date": now.utc(),
             "request-id": request_id,
             "client-request-id": client_id,
         },
@@ -231,50 +231,9 @@ fn envelope(code: &str, message: &str, request_id: &str, client_id: &str, now: T
     error.to_string()
 }
 
-/// `now` as Graph writes dates in error bodies: `2026-01-01T00:00:00`, UTC without a zone.
-fn graph_date(now: Time) -> String {
-    let (days, seconds) = (now.unix_seconds() / 86_400, now.unix_seconds() % 86_400);
-    let (year, month, day) = civil(days);
-    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
-}
-
-/// Days since 1970-01-01 as year, month and day of the Gregorian calendar, counted in years
-/// that begin in March, so that the leap day is the last.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let era = shifted / 146_097;
-    let day_of_era = shifted % 146_097;
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_index = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_index + 2) / 5 + 1;
-    let month = if month_index < 10 {
-        month_index + 3
-    } else {
-        month_index - 9
-    };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    (year, month, day)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn dates_are_written_as_graph_writes_them() {
-        for (seconds, date) in [
-            (0, "1970-01-01T00:00:00"),
-            (951_782_400, "2000-02-29T00:00:00"),
-            (1_615_829_637, "2021-03-15T17:33:57"),
-            (1_767_225_599, "2025-12-31T23:59:59"),
-        ] {
-            let now = Time::new(Duration::ZERO, Duration::from_secs(seconds));
-            assert_eq!(graph_date(now), date);
-        }
-    }
 
     #[test]
     fn a_wait_is_told_in_whole_seconds_rounded_up() {
