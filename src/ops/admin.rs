@@ -31,13 +31,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::history::{self, History};
 use super::watched::Watched;
 use super::{Secret, explain, metrics, purge, report};
+use crate::server::listen;
 
 /// Connections held at once; the next one waits in the backlog.
 const MOST_CONNECTIONS: usize = 64;
@@ -66,14 +67,7 @@ impl Admin {
     ///
     /// What the system says.
     pub fn bind(address: SocketAddr, token: Option<Secret>) -> io::Result<Self> {
-        let socket = if address.is_ipv4() {
-            TcpSocket::new_v4()?
-        } else {
-            TcpSocket::new_v6()?
-        };
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        let listener = socket.listen(BACKLOG)?;
+        let listener = listen(address, BACKLOG)?;
         Ok(Self {
             address: listener.local_addr()?,
             listener,

@@ -63,22 +63,28 @@ impl Listener {
     }
 }
 
-/// A TCP listener that can be bound again at once after a restart.
+/// A TCP listener of callers, or why there is none.
 pub(super) fn bind_tcp(address: SocketAddr) -> Result<TcpListener, Error> {
-    let bind = || {
-        let socket = if address.is_ipv4() {
-            TcpSocket::new_v4()?
-        } else {
-            TcpSocket::new_v6()?
-        };
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)
-    };
-    bind().map_err(|source| Error::Bind {
+    listen(address, BACKLOG).map_err(|source| Error::Bind {
         address: address.to_string(),
         source,
     })
+}
+
+/// A TCP listener that can be bound again at once after a restart.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(backlog)
 }
 
 /// The next TCP connection, without Nagle's delay: answers are written whole.

@@ -42,6 +42,7 @@ use hyper::body::Incoming;
 
 pub use accept::serve;
 pub use config::{Config, Listen, Tls};
+pub use listener::listen;
 pub use tls::TlsError;
 
 use crate::render::Body;
