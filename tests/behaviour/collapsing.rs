@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use graph_photo_proxy::demo::{Fault, RetryAfter, TokenSpec};
+use graph_photo_proxy::demo::{Fault, Hold, RetryAfter, TokenSpec};
 use http::Method;
 use http_body_util::Full;
 use tokio::task::JoinSet;
@@ -18,6 +18,21 @@ use crate::support::{Reply, World};
 /// Puts a question for each of these tokens at once; what came, in any order.
 async fn all_at_once(world: &World, path: &str, tokens: &[String]) -> Vec<Reply> {
     ask_all(world, path, tokens).join_all().await
+}
+
+/// The same, while Graph holds back its answer until so many of them wait for it.
+async fn while_they_wait(
+    world: &World,
+    hold: Hold,
+    waiting: usize,
+    path: &str,
+    tokens: &[String],
+) -> Vec<Reply> {
+    let releasing = async {
+        world.waiting(waiting).await;
+        hold.release();
+    };
+    tokio::join!(all_at_once(world, path, tokens), releasing).0
 }
 
 fn ask_all(world: &World, path: &str, tokens: &[String]) -> JoinSet<Reply> {
@@ -56,17 +71,10 @@ async fn a_thousand_cold_requests_with_one_unproven_token_are_one_call() {
     let world = World::start().await;
     let (path, tokens) = (path(&world, 3), vec![world.token(0); 1_000]);
     let hold = world.graph.hold();
-    let asking = async {
-        let replies = all_at_once(&world, &path, &tokens).await;
-        assert!(replies.iter().all(|reply| reply.status == 200));
-        let collapsed = |reply: &&Reply| reply.field("cache-status").contains("; collapsed");
-        assert_eq!(replies.iter().filter(collapsed).count(), 999);
-    };
-    let releasing = async {
-        world.waiting(999).await;
-        hold.release();
-    };
-    tokio::join!(asking, releasing);
+    let replies = while_they_wait(&world, hold, 999, &path, &tokens).await;
+    assert!(replies.iter().all(|reply| reply.status == 200));
+    let collapsed = |reply: &&Reply| reply.field("cache-status").contains("; collapsed");
+    assert_eq!(replies.iter().filter(collapsed).count(), 999);
     assert_eq!(world.graph.count(), 1);
 }
 
@@ -76,15 +84,8 @@ async fn a_thousand_proven_tokens_of_one_principal_are_one_call() {
     let tokens = proven(&world, 0, 1_000).await;
     let path = path(&world, 3);
     let hold = world.graph.hold();
-    let asking = async {
-        let replies = all_at_once(&world, &path, &tokens).await;
-        assert!(replies.iter().all(|reply| reply.status == 200));
-    };
-    let releasing = async {
-        world.waiting(999).await;
-        hold.release();
-    };
-    tokio::join!(asking, releasing);
+    let replies = while_they_wait(&world, hold, 999, &path, &tokens).await;
+    assert!(replies.iter().all(|reply| reply.status == 200));
     assert_eq!(world.graph.count(), 1);
 }
 
@@ -97,15 +98,8 @@ async fn under_tenant_a_thousand_proven_tokens_of_many_people_are_one_call() {
     }
     let path = path(&world, 101);
     let hold = world.graph.hold();
-    let asking = async {
-        let replies = all_at_once(&world, &path, &tokens).await;
-        assert!(replies.iter().all(|reply| reply.status == 200));
-    };
-    let releasing = async {
-        world.waiting(999).await;
-        hold.release();
-    };
-    tokio::join!(asking, releasing);
+    let replies = while_they_wait(&world, hold, 999, &path, &tokens).await;
+    assert!(replies.iter().all(|reply| reply.status == 200));
     assert_eq!(world.graph.count(), 1);
 }
 
@@ -149,17 +143,10 @@ async fn a_leader_that_breaks_fails_nobody_who_waits() {
         let (path, tokens) = (path(&world, 3), vec![world.token(0); 50]);
         let hold = world.graph.hold();
         world.graph.next(fault.clone());
-        let asking = async {
-            let replies = all_at_once(&world, &path, &tokens).await;
-            let good = |reply: &&Reply| reply.status == 200 && reply.mark().is_some();
-            let good = replies.iter().filter(good).count();
-            assert!(good >= 49, "{fault:?}: {good}");
-        };
-        let releasing = async {
-            world.waiting(49).await;
-            hold.release();
-        };
-        tokio::join!(asking, releasing);
+        let replies = while_they_wait(&world, hold, 49, &path, &tokens).await;
+        let good = |reply: &&Reply| reply.status == 200 && reply.mark().is_some();
+        let good = replies.iter().filter(good).count();
+        assert!(good >= 49, "{fault:?}: {good}");
         assert!(
             world.graph.count() <= 4,
             "{fault:?}: {}",
@@ -175,17 +162,10 @@ async fn a_leader_who_is_refused_fails_nobody_who_may() {
     let path = path(&world, 3);
     let hold = world.graph.hold();
     world.graph.next(Fault::Status(401));
-    let asking = async {
-        let replies = all_at_once(&world, &path, &tokens).await;
-        let refused = replies.iter().filter(|reply| reply.status == 401).count();
-        let given = replies.iter().filter(|reply| reply.status == 200).count();
-        assert_eq!((refused, given), (1, 19));
-    };
-    let releasing = async {
-        world.waiting(19).await;
-        hold.release();
-    };
-    tokio::join!(asking, releasing);
+    let replies = while_they_wait(&world, hold, 19, &path, &tokens).await;
+    let refused = replies.iter().filter(|reply| reply.status == 401).count();
+    let given = replies.iter().filter(|reply| reply.status == 200).count();
+    assert_eq!((refused, given), (1, 19));
     assert_eq!(world.graph.count(), 2);
 }
 
@@ -208,17 +188,10 @@ async fn a_leader_who_is_throttled_leaves_one_call_and_the_wait_for_all() {
     world
         .graph
         .throttle_for(Duration::from_secs(17), RetryAfter::Seconds);
-    let asking = async {
-        for reply in all_at_once(&world, &path, &tokens).await {
-            assert_eq!(reply.status, 429);
-            assert_eq!(reply.field("retry-after"), "17");
-        }
-    };
-    let releasing = async {
-        world.waiting(199).await;
-        hold.release();
-    };
-    tokio::join!(asking, releasing);
+    for reply in while_they_wait(&world, hold, 199, &path, &tokens).await {
+        assert_eq!(reply.status, 429);
+        assert_eq!(reply.field("retry-after"), "17");
+    }
     assert_eq!(world.graph.count(), 1);
 }
 
@@ -237,15 +210,8 @@ async fn a_leader_who_hangs_up_at_once_fails_nobody_and_costs_nothing_more() {
     leader.abort();
     assert!(leader.await.is_err());
     let tokens = vec![token; 20];
-    let asking = async {
-        let replies = all_at_once(&world, &path, &tokens).await;
-        assert!(replies.iter().all(|reply| reply.status == 200));
-    };
-    let releasing = async {
-        world.waiting(20).await;
-        hold.release();
-    };
-    tokio::join!(asking, releasing);
+    let replies = while_they_wait(&world, hold, 20, &path, &tokens).await;
+    assert!(replies.iter().all(|reply| reply.status == 200));
     assert_eq!(world.graph.count(), 1);
 }
 
