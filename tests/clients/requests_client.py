@@ -2,10 +2,10 @@
 
 import requests
 
-from scenarios import Failure, run
+from scenarios import Client, run
 
 
-class Requests:
+class Requests(Client):
     def __init__(self, base, token):
         # docs: requests
         self.base = f"{base}/v1.0"
@@ -13,23 +13,8 @@ class Requests:
         self.graph.headers["Authorization"] = f"Bearer {token}"
         # end
 
-    def ask(self, method, path, **kwargs):
-        answer = self.graph.request(method, self.base + path, **kwargs)
-        if answer.status_code >= 400:
-            raise Failure(answer.status_code, answer.content)
-        return answer
-
-    def get(self, path):
-        return self.ask("GET", path).content
-
-    def put(self, path, data):
-        self.ask("PUT", path, data=data, headers={"Content-Type": "image/jpeg"})
-
-    def delete(self, path):
-        self.ask("DELETE", path)
-
-    def batch(self, parts):
-        return self.ask("POST", "/$batch", json={"requests": parts}).json()["responses"]
+    def send(self, method, path, content=None, **kwargs):
+        return self.graph.request(method, self.base + path, data=content, **kwargs)
 
 
 run("requests", 8, Requests)

@@ -24,6 +24,28 @@ class Failure(Exception):
             self.code = None
 
 
+class Client:
+    """A client of HTTP and no more: `send(method, path, **fields)` gives its answer."""
+
+    def ask(self, *args, **kwargs):
+        answer = self.send(*args, **kwargs)
+        if answer.status_code >= 400:
+            raise Failure(answer.status_code, answer.content)
+        return answer
+
+    def get(self, path):
+        return self.ask("GET", path).content
+
+    def put(self, path, data):
+        self.ask("PUT", path, content=data, headers={"Content-Type": "image/jpeg"})
+
+    def delete(self, path):
+        self.ask("DELETE", path)
+
+    def batch(self, requests):
+        return self.ask("POST", "/$batch", json={"requests": requests}).json()["responses"]
+
+
 def count(path="/count"):
     with urllib.request.urlopen(WORLD["control"] + path) as answer:
         return json.load(answer)
