@@ -2,7 +2,9 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
-const binary = process.env.GRAPH_PHOTO_PROXY_BINARY
+// Another build can be tried: BINARY=/path/to/graph-photo-proxy. (Names that begin as the product's
+// settings do are the product's: it refuses one that it does not know.)
+const binary = process.env.BINARY
   ?? new URL('../../target/debug/graph-photo-proxy', import.meta.url).pathname;
 
 export async function startDemo(...flags) {
