@@ -9,8 +9,8 @@
 //!
 //! Never touches the network, the system clock (`now` is an argument) or a token.
 //!
-//! Read [`key`], then [`stored`], [`freshness`], [`demand`], [`admission`], [`doubt`], and
-//! [`store`].
+//! Read [`key`], then [`stored`], [`freshness`], [`demand`], [`admission`], [`doubt`],
+//! [`keep`], and [`store`].
 
 pub mod admission;
 pub mod alias;
@@ -18,10 +18,13 @@ pub mod config;
 pub mod demand;
 pub mod doubt;
 pub mod etag;
+mod fields;
 pub mod freshness;
+pub mod keep;
 pub mod key;
 pub mod purge;
 mod refusal;
+mod slots;
 pub mod store;
 pub mod stored;
 
@@ -34,5 +37,6 @@ pub use demand::Demand;
 pub use doubt::Born;
 pub use key::{Authority, CurrentKey, Key};
 pub use purge::Purged;
-pub use store::{Cache, Lookup, Place, Removals};
+pub use slots::Removals;
+pub use store::{Cache, Lookup, Place};
 pub use stored::{Held, Kind, StoredBody, StoredResponse};

@@ -4,7 +4,7 @@
 //! for before a purge is never served after it, wherever the purge finds it.
 
 use super::Cache;
-use super::store::SlotKey;
+use super::slots::SlotKey;
 use crate::clock::Time;
 use crate::identity::{Space, Subject};
 use crate::route::{Guid, ObjectId};

@@ -5,27 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::doubt::Born;
 use super::key::BodyKey;
 use crate::clock::Time;
 use crate::identity::{Space, Subject};
-
-/// The fields of Graph's answer that are kept. Everything else is somebody's own (`Set-Cookie`,
-/// `request-id`, diagnostics) or one connection's.
-///
-/// `Content-Location` is not among them: it repeats the name by which somebody else asked.
-pub const STORED_FIELDS: [HeaderName; 7] = [
-    header::CONTENT_TYPE,
-    header::ETAG,
-    header::LAST_MODIFIED,
-    header::CONTENT_LANGUAGE,
-    // When Graph made the answer; `Age` counts from it.
-    header::DATE,
-    header::CONTENT_DISPOSITION,
-    HeaderName::from_static("odata-version"),
-];
 
 /// Where the bytes are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +39,7 @@ pub struct StoredResponse {
     pub status: StatusCode,
     /// What kind of answer it is.
     pub kind: Kind,
-    /// Graph's fields, of [`STORED_FIELDS`] only.
+    /// Graph's fields, those that are kept.
     pub fields: HeaderMap,
     /// Our own strong tag, where Graph gave none.
     pub own_etag: Option<HeaderValue>,

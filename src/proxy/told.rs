@@ -12,7 +12,7 @@ use super::Rooms;
 use super::fallback::whole_seconds;
 use super::question::{Before, Flown, Word, question};
 use super::wanted::Wanted;
-use crate::cache::store::{Answered, Kept};
+use crate::cache::keep::{Answered, Kept};
 use crate::cache::{Born, Held, Kind, NotStored, admission, etag};
 use crate::clock::Time;
 use crate::identity::{Caller, Proof, Space};

@@ -1,6 +1,6 @@
 //! What is held is what is counted, and what has ended is gone.
 
-use super::super::store::Answered;
+use super::super::keep::Answered;
 use super::super::{Authority, Cache, CurrentKey, Key, Place};
 use super::*;
 use crate::identity::Partition;

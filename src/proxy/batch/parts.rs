@@ -7,7 +7,7 @@ use http::{HeaderMap, Response, StatusCode};
 
 use super::{Asked, Story};
 use crate::batch::{Answers, PartAnswer, held};
-use crate::cache::store::Answered;
+use crate::cache::keep::Answered;
 use crate::cache::{Born, admission};
 use crate::clock::Time;
 use crate::identity::Caller;

@@ -1,0 +1,154 @@
+//! The slots of the store: by what each is found, what it weighs, and how long it is held.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use equivalent::Equivalent;
+use moka::Expiry;
+use moka::notification::RemovalCause;
+
+use super::key::{BodyKey, CurrentKey, Key};
+use super::stored::{StoredBody, StoredResponse};
+
+/// What an entry weighs besides its bytes: key, head and moka's own bookkeeping.
+const ENTRY_OVERHEAD: u32 = 1_024;
+
+/// The key of a slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum SlotKey {
+    Response(Key),
+    Current(CurrentKey),
+    Body(Arc<BodyKey>),
+}
+
+/// The same, borrowed.
+pub(super) enum RefKey<'a> {
+    Response(&'a Key),
+    Current(&'a CurrentKey),
+    Body(&'a BodyKey),
+}
+
+impl Hash for SlotKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Response(key) => RefKey::Response(key),
+            Self::Current(key) => RefKey::Current(key),
+            Self::Body(key) => RefKey::Body(key),
+        }
+        .hash(state);
+    }
+}
+
+impl Hash for RefKey<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Response(key) => (0_u8, key).hash(state),
+            Self::Current(key) => (1_u8, key).hash(state),
+            Self::Body(key) => (2_u8, key).hash(state),
+        }
+    }
+}
+
+impl Equivalent<SlotKey> for RefKey<'_> {
+    fn equivalent(&self, key: &SlotKey) -> bool {
+        match (self, key) {
+            (Self::Response(a), SlotKey::Response(b)) => *a == b,
+            (Self::Current(a), SlotKey::Current(b)) => *a == b,
+            (Self::Body(a), SlotKey::Body(b)) => *a == &**b,
+            _ => false,
+        }
+    }
+}
+
+/// What is in a slot.
+#[derive(Debug, Clone)]
+pub(super) enum Slot {
+    Response(Arc<StoredResponse>),
+    Body(Bytes, Duration),
+}
+
+impl Slot {
+    pub(super) fn response(&self) -> Option<&StoredResponse> {
+        match self {
+            Self::Response(response) => Some(response),
+            Self::Body(..) => None,
+        }
+    }
+
+    pub(super) fn weight(&self) -> u32 {
+        let bytes = match self {
+            Self::Response(response) => match &response.body {
+                StoredBody::Inline(bytes) => bytes.len(),
+                StoredBody::Shared(_) => 0,
+            },
+            Self::Body(bytes, _) => bytes.len(),
+        };
+        u32::try_from(bytes)
+            .unwrap_or(u32::MAX)
+            .saturating_add(ENTRY_OVERHEAD)
+    }
+
+    fn hold(&self) -> Duration {
+        match self {
+            Self::Response(response) => response.hold,
+            Self::Body(_, hold) => *hold,
+        }
+    }
+}
+
+/// How long a slot is held at all; freshness is our own sum, with time handed in. Never `None`,
+/// which moka's timer wheel was once unsound with.
+pub(super) struct Holds;
+
+impl Expiry<SlotKey, Slot> for Holds {
+    fn expire_after_create(&self, _: &SlotKey, slot: &Slot, _: Instant) -> Option<Duration> {
+        Some(slot.hold())
+    }
+
+    fn expire_after_update(
+        &self,
+        _: &SlotKey,
+        slot: &Slot,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        Some(slot.hold())
+    }
+}
+
+/// How many entries have gone, and why. Counted by the store's own bookkeeping, so a removal
+/// shows once [`maintain`](super::Cache::maintain) has run.
+#[derive(Debug, Default)]
+pub struct Removals {
+    expired: AtomicU64,
+    purged: AtomicU64,
+    replaced: AtomicU64,
+    crowded_out: AtomicU64,
+}
+
+impl Removals {
+    pub(super) fn note(&self, cause: RemovalCause) {
+        let count = match cause {
+            RemovalCause::Expired => &self.expired,
+            RemovalCause::Explicit => &self.purged,
+            RemovalCause::Replaced => &self.replaced,
+            RemovalCause::Size => &self.crowded_out,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Each cause and its figure: past its time, purged or doubted, replaced by a later answer,
+    /// crowded out by the bound on memory.
+    pub fn causes(&self) -> [(&'static str, u64); 4] {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        [
+            ("expired", read(&self.expired)),
+            ("purged", read(&self.purged)),
+            ("replaced", read(&self.replaced)),
+            ("size", read(&self.crowded_out)),
+        ]
+    }
+}
