@@ -12,8 +12,9 @@ use crate::config::{Command, Config, Effective, Mistakes};
 const REREAD: Duration = Duration::from_secs(3);
 
 /// The settings that a running proxy takes over. Lifetimes count for answers stored or
-/// freshened from then on; the policy counts for everything held, at once.
-const LIVE: [&str; 8] = [
+/// freshened from then on; the policy counts for everything held, and what callers may ask for
+/// with every request, at once.
+const LIVE: [&str; 9] = [
     "sharing",
     "photo_ttl",
     "absent_ttl",
@@ -21,6 +22,7 @@ const LIVE: [&str; 8] = [
     "stale_while_revalidate",
     "stale_if_error",
     "max_photo",
+    "caller_directives",
     "upstream_directives",
 ];
 

@@ -9,6 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use graph_photo_proxy::config::Config;
+use http::Method;
+use http_body_util::Full;
 
 use crate::support::{World, raw};
 
@@ -113,6 +115,28 @@ async fn a_shorter_life_of_proofs_ends_older_ones_at_once() {
     assert_eq!(reload(&world, &[("proof_ttl", "1m")]), ["proof_ttl"]);
     let reply = world.get(&path, &token).await;
     assert!(reply.went_to_graph(), "{reply:?}");
+}
+
+#[tokio::test]
+async fn what_callers_may_ask_for_changes_with_the_next_request_and_is_named() {
+    let world = World::start().await;
+    let (token, path) = (world.token(0), photo(&world, 1));
+    let anew = || {
+        let request = world.proxy.request(Method::GET, &path, &token);
+        let request = request.header("cache-control", "no-cache");
+        world.proxy.send(request.body(Full::default()).unwrap())
+    };
+    world.get(&path, &token).await;
+    assert!(anew().await.is_hit());
+    let honour = ("caller_directives", "honour");
+    assert_eq!(reload(&world, &[honour]), ["caller_directives"]);
+    assert!(anew().await.went_to_graph());
+    // Beside another setting it changes no less, and is named no less.
+    assert_eq!(
+        reload(&world, &[("photo_ttl", "2h")]),
+        ["photo_ttl", "caller_directives"]
+    );
+    assert!(anew().await.is_hit());
 }
 
 #[tokio::test]
