@@ -1,6 +1,7 @@
 // Starts the real binary and reads from its standard output where it listens.
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import { chromium } from 'playwright-core';
 
 // Another build can be tried: BINARY=/path/to/graph-photo-proxy. (Names that begin as the product's
 // settings do are the product's: it refuses one that it does not know.)
@@ -19,3 +20,10 @@ export async function startDemo(...flags) {
   if (!addresses.demo) throw new Error('the demo did not start');
   return { page: addresses.demo, proxy: addresses.listen, stop: () => child.kill('SIGTERM') };
 }
+
+/** Chromium as the system has it. */
+export const launch = (...args) => chromium.launch({
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+    '--disable-background-networking', '--disable-component-update', '--disable-sync', ...args],
+});

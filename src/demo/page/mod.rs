@@ -1,7 +1,9 @@
 //! The page of faces, and the listener of its own that serves it.
 //!
 //! - `GET /`, `/page.css`, `/page.js` — the page
-//! - `GET /people` — whom to show
+//! - `GET /element`, `/element.js`, `/graph-photo.js` — a hundred faces by `<graph-photo>`
+//! - `GET /leaving-graph-toolkit` — how to come from Microsoft Graph Toolkit
+//! - `GET /people?count=n` — whom to show
 //! - `GET /session?viewer=0|1` — a token to ask with, and where the proxy is
 //! - `GET /figures` — what reached the simulator so far
 //! - `POST /throttle` — 429 for everyone, for 20 seconds
@@ -36,6 +38,27 @@ use crate::clock::Time;
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
+
+/// What is the same for everyone, by path.
+const TEXTS: [(&str, &str, &str); 7] = [
+    ("/", HTML, PAGE),
+    ("/page.css", "text/css; charset=utf-8", STYLE),
+    ("/page.js", JAVASCRIPT, SCRIPT),
+    ("/element", HTML, include_str!("element.html")),
+    ("/element.js", JAVASCRIPT, include_str!("element.js")),
+    (
+        "/graph-photo.js",
+        JAVASCRIPT,
+        include_str!("../../../deploy/graph-photo.js"),
+    ),
+    (
+        "/leaving-graph-toolkit",
+        "text/plain; charset=utf-8",
+        include_str!("../../../docs/leaving-graph-toolkit.md"),
+    ),
+];
+const HTML: &str = "text/html; charset=utf-8";
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// How many people the page shows; more make the first, cold load longer.
 const SHOWN: usize = 72;
@@ -127,11 +150,20 @@ async fn accept(listener: TcpListener, site: Arc<Site>) {
 impl Site {
     fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         let path = request.uri().path();
+        if let Some((_, kind, text)) = TEXTS.iter().find(|(at, ..)| *at == path)
+            && request.method() == Method::GET
+        {
+            return self.text(kind, text);
+        }
         match (request.method(), path) {
-            (&Method::GET, "/") => self.text("text/html; charset=utf-8", PAGE),
-            (&Method::GET, "/page.css") => self.text("text/css; charset=utf-8", STYLE),
-            (&Method::GET, "/page.js") => self.text("text/javascript; charset=utf-8", SCRIPT),
-            (&Method::GET, "/people") => self.json(&self.people()),
+            (&Method::GET, "/people") => {
+                let count = request
+                    .uri()
+                    .query()
+                    .and_then(|query| query.strip_prefix("count="));
+                let count = count.and_then(|count| count.parse().ok()).unwrap_or(SHOWN);
+                self.json(&self.people(count))
+            }
             (&Method::GET, "/session") => {
                 let second = request.uri().query() == Some("viewer=1");
                 self.json(&self.session(usize::from(second)))
@@ -150,11 +182,11 @@ impl Site {
         }
     }
 
-    fn people(&self) -> Value {
+    fn people(&self, count: usize) -> Value {
         self.core
             .tenant
             .members()
-            .take(SHOWN)
+            .take(count)
             .map(|person| json!({"id": person.id, "name": person.name, "job": person.job}))
             .collect()
     }
@@ -269,8 +301,13 @@ mod tests {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let page = Page::start(&graph, "http://127.0.0.1:1".to_owned(), any).unwrap();
         assert!(page.url().starts_with("http://127.0.0.1:"));
-        for text in [PAGE, STYLE, SCRIPT] {
-            assert!(!text.contains("//cdn") && !text.contains("https://"));
+        for (at, kind, text) in TEXTS {
+            // Examples in comments and in the text name hosts that are nobody's.
+            let foreign = text.contains("//cdn") || text.contains("https://");
+            assert!(
+                !foreign || ["/graph-photo.js", "/leaving-graph-toolkit"].contains(&at),
+                "{at} {kind}"
+            );
         }
     }
 }
