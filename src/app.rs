@@ -3,6 +3,8 @@
 //! [`App::bind`] takes the addresses and makes the rooms, [`App::run`] serves until it is told
 //! to stop.
 
+#[cfg(feature = "tls-dev")]
+use std::error::Error as _;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -18,6 +20,8 @@ use crate::clock::Clock;
 use crate::config::Config;
 #[cfg(feature = "demo")]
 use crate::demo::{self, Graph, Page};
+#[cfg(feature = "tls-dev")]
+use crate::development;
 use crate::identity::Identity;
 use crate::ops::admin::Admin;
 use crate::ops::{Ops, Reloader, Watched, notify, system};
@@ -28,6 +32,14 @@ use crate::upstream::{Gate, Limits, SetupError, Upstream};
 
 /// How often what has ended is dropped from memory: moka does so only when it is called.
 const MAINTENANCE: Duration = Duration::from_secs(5);
+
+/// How often it is asked whether the development certificate nears its end.
+#[cfg(feature = "tls-dev")]
+const RENEWAL: Duration = if cfg!(test) {
+    Duration::from_millis(20)
+} else {
+    Duration::from_secs(3_600)
+};
 
 /// Descriptors besides callers' connections: the way to Graph, the operator, the runtime.
 const OTHER_DESCRIPTORS: u64 = 256;
@@ -58,6 +70,10 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
+    /// The development certificate could not be made.
+    #[cfg(feature = "tls-dev")]
+    #[error(transparent)]
+    Development(#[from] development::Error),
     /// The system gives no randomness.
     #[error("the system gives no randomness")]
     Randomness,
@@ -72,6 +88,8 @@ pub struct App {
     watched: Watched,
     addresses: Vec<(&'static str, String)>,
     config: Config,
+    #[cfg(feature = "tls-dev")]
+    development: Option<development::Prepared>,
     #[cfg(feature = "demo")]
     demo: Option<(Graph, Page)>,
 }
@@ -93,6 +111,9 @@ impl App {
     /// As [`App::bind`].
     pub fn bind_with(config: Config, clock: Clock) -> Result<Self, Error> {
         enough_descriptors(&config);
+        // Before the listener reads it.
+        #[cfg(feature = "tls-dev")]
+        let development = prepare_development(&config, &clock)?;
         let listeners = server::bind(&config.server)?;
         let mut addresses: Vec<_> = listeners
             .addresses()
@@ -112,6 +133,12 @@ impl App {
                 .as_ref()
                 .map(|admin| ("admin", format!("http://{}", admin.address()))),
         );
+        #[cfg(feature = "tls-dev")]
+        addresses.extend(
+            development
+                .as_ref()
+                .map(|prepared| ("tls_ca", prepared.authority.display().to_string())),
+        );
         let proxy = Proxy::new(rooms(&config, clock)?);
         let watched = Watched::new(
             Arc::clone(proxy.rooms()),
@@ -126,6 +153,8 @@ impl App {
             watched,
             addresses,
             config,
+            #[cfg(feature = "tls-dev")]
+            development,
             #[cfg(feature = "demo")]
             demo: None,
         })
@@ -192,6 +221,11 @@ impl App {
         // Before the first request: a proxy that mixes callers up must not serve from memory.
         check(&rooms, &self.config).await;
         tasks.spawn(maintain(Arc::clone(&rooms)));
+        #[cfg(feature = "tls-dev")]
+        tasks.spawn(renew_development(
+            Arc::clone(&rooms),
+            self.config.development.clone().zip(self.development),
+        ));
         let manager = self.config.ops.notify_socket.clone();
         tasks.spawn(keep_checking(rooms, self.config));
         let leaving = {
@@ -227,6 +261,53 @@ fn enough_descriptors(config: &Config) {
             wanted,
             "the limit on open files is below max_connections: raise it (LimitNOFILE=, ulimit -n) or lower the setting"
         );
+    }
+}
+
+/// Makes the development certificate where one is wanted, and says how to trust it.
+#[cfg(feature = "tls-dev")]
+fn prepare_development(
+    config: &Config,
+    clock: &Clock,
+) -> Result<Option<development::Prepared>, development::Error> {
+    let Some(wanted) = &config.development else {
+        return Ok(None);
+    };
+    let prepared = development::prepare(wanted, clock.now())?;
+    tracing::info!("{}", prepared.advice());
+    Ok(Some(prepared))
+}
+
+/// Makes the development certificate anew before it ends; the listener reads its file again by
+/// itself.
+#[cfg(feature = "tls-dev")]
+async fn renew_development(
+    rooms: Arc<Rooms>,
+    prepared: Option<(server::Development, development::Prepared)>,
+) {
+    let Some((wanted, mut prepared)) = prepared else {
+        return;
+    };
+    let mut timer = tokio::time::interval(RENEWAL);
+    loop {
+        timer.tick().await;
+        let now = rooms.clock.now();
+        if !prepared.wants_renewal(now) {
+            continue;
+        }
+        let again = wanted.clone();
+        let again = tokio::task::spawn_blocking(move || development::prepare(&again, now)).await;
+        match again {
+            Ok(Ok(again)) => {
+                tracing::info!("{}", again.advice());
+                prepared = again;
+            }
+            Ok(Err(error)) => {
+                let source = error.source().map(ToString::to_string);
+                tracing::warn!(%error, source, "the development certificate was not renewed");
+            }
+            Err(_) => return,
+        }
     }
 }
 

@@ -91,6 +91,32 @@ fn civil(days: u64) -> (u64, u64, u64) {
     (year, month, day)
 }
 
+/// Seconds since 1970 of a date and time of day in UTC; `None` where there is no such moment, or
+/// it lies before 1970.
+pub fn unix_seconds_of(date: [u64; 3], time: [u64; 3]) -> Option<u64> {
+    let ([year, month, day], [hour, minute, second]) = (date, time);
+    if !(1970..=9999).contains(&year)
+        || !(1..=31).contains(&day)
+        || hour > 23
+        || minute > 59
+        || second > 59
+    {
+        return None;
+    }
+    // The inverse of `civil`, which also says whether there is such a day.
+    let (year_of_march, month_index) = match month {
+        3..=12 => (year, month - 3),
+        1 | 2 => (year - 1, month + 9),
+        _ => return None,
+    };
+    let (era, year_of_era) = (year_of_march / 400, year_of_march % 400);
+    let day_of_year = (153 * month_index + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    let days = (era * 146_097 + day_of_era).checked_sub(719_468)?;
+    (civil(days) == (year, month, day))
+        .then_some(days * 86_400 + hour * 3_600 + minute * 60 + second)
+}
+
 /// Where [`Time`] comes from: the system, or a test's hand.
 #[derive(Debug, Clone)]
 pub struct Clock(Source);
@@ -195,6 +221,29 @@ mod tests {
         ] {
             let now = Time::new(Duration::ZERO, Duration::from_secs(seconds));
             assert_eq!(now.utc(), date);
+        }
+    }
+
+    #[test]
+    fn a_date_is_a_moment_or_there_is_no_such_day() {
+        for day in (0..2_932_896).step_by(13) {
+            let (year, month, date) = civil(day);
+            let said = unix_seconds_of([year, month, date], [23, 59, 59]);
+            assert_eq!(said, Some(day * 86_400 + 86_399), "{year}-{month}-{date}");
+        }
+        for (date, time) in [
+            ([2026, 2, 29], [0, 0, 0]),
+            ([2026, 4, 31], [0, 0, 0]),
+            ([2026, 13, 1], [0, 0, 0]),
+            ([2026, 0, 1], [0, 0, 0]),
+            ([2026, 1, 0], [0, 0, 0]),
+            ([2026, 1, u64::MAX / 2], [0, 0, 0]),
+            ([1969, 12, 31], [0, 0, 0]),
+            ([2026, 1, 1], [24, 0, 0]),
+            ([2026, 1, 1], [0, 60, 0]),
+            ([2026, 1, 1], [0, 0, 60]),
+        ] {
+            assert_eq!(unix_seconds_of(date, time), None, "{date:?} {time:?}");
         }
     }
 }

@@ -44,6 +44,10 @@ pub mod config;
 // The only reader of system time.
 pub mod clock;
 
+// A certificate for development, and the CA that has signed it.
+#[cfg(feature = "tls-dev")]
+pub mod development;
+
 // A simulated Microsoft Graph and a page of faces, for looking and for tests.
 #[cfg(feature = "demo")]
 pub mod demo;

@@ -1,6 +1,6 @@
 //! Strings into the rooms' settings, and the rules between settings.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use http::Uri;
@@ -12,16 +12,18 @@ use super::{Config, parse};
 use crate::cache::{CallerDirectives, UpstreamDirectives};
 use crate::identity::{ExtraPermissions, Sharing};
 use crate::ops::{LogFormat, Secret};
-use crate::server::{Listen, Tls};
+use crate::server::{Development, Listen, Tls};
 use crate::{cache, identity, ops, proxy, server, upstream};
 
 /// Builds the settings, or says every mistake: those of the sources first, then these.
 pub(super) fn build(raw: &RawConfig, mistakes: Vec<Mistake>) -> Result<Config, Mistakes> {
     let mut from = Values::new(raw, mistakes);
-    let server = server(&mut from);
+    let development = development(&mut from);
+    let server = server(&mut from, development.as_ref());
     let idle_timeout = server.idle_timeout;
     let config = Config {
         server,
+        development,
         identity: identity::Config {
             sharing: from.choice(
                 "sharing",
@@ -77,15 +79,24 @@ pub(super) fn build(raw: &RawConfig, mistakes: Vec<Mistake>) -> Result<Config, M
     }
 }
 
-fn server(from: &mut Values<'_>) -> server::Config {
+fn server(from: &mut Values<'_>, development: Option<&Development>) -> server::Config {
     let listen = from.required("listen", |text| match text.strip_prefix("unix:") {
         Some("") => None,
         Some(path) => Some(Some(Listen::Unix(path.into()))),
         None if text == "off" => Some(None),
         None => parse::address(text).map(|address| Some(Listen::Tcp(address))),
     });
-    let tls = tls(from);
-    if listen.is_none() && !from.is_set("tls_listen") {
+    let tls = match development {
+        Some(development) => Some(Tls {
+            listen: from
+                .optional("tls_listen", parse::address)
+                .unwrap_or(DEVELOPMENT),
+            cert: development.leaf(),
+            key: development.leaf(),
+        }),
+        None => tls(from),
+    };
+    if listen.is_none() && tls.is_none() && !from.is_set("tls_listen") {
         from.wrong(
             "listen",
             "off leaves no listener: set tls_listen, tls_cert and tls_key",
@@ -122,6 +133,48 @@ fn tls(from: &mut Values<'_>) -> Option<Tls> {
         cert: cert?,
         key: key?,
     })
+}
+
+/// Where TLS is listened for with a development certificate, when nobody says where.
+const DEVELOPMENT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8443);
+
+fn development(from: &mut Values<'_>) -> Option<Development> {
+    let directory = from.file("tls_dev_dir");
+    let names = from.list("tls_dev_names", parse::host);
+    if !from.switch("tls_dev") {
+        return None;
+    }
+    if !cfg!(feature = "tls-dev") {
+        from.wrong("tls_dev", "this binary was built without tls-dev");
+        return None;
+    }
+    for key in ["tls_cert", "tls_key"] {
+        if from.is_set(key) {
+            from.wrong(key, "cannot stand beside tls_dev, which makes its own");
+        }
+    }
+    let origin = Origin::Setting("tls_dev");
+    if !from.is_set("tls_listen") {
+        from.show("tls_listen", &DEVELOPMENT.to_string(), origin.clone());
+    }
+    let directory = match (directory, &from.raw.state_home) {
+        (Some(directory), _) => directory,
+        (None, Some(home)) => {
+            let directory = home.join("graph-photo-proxy");
+            from.show("tls_dev_dir", &directory.to_string_lossy(), origin);
+            directory
+        }
+        (None, None) => {
+            if !from.is_set("tls_dev_dir") {
+                from.wrong(
+                    "tls_dev",
+                    "needs tls_dev_dir where neither XDG_STATE_HOME nor HOME is set",
+                );
+            }
+            return None;
+        }
+    };
+    Some(Development { directory, names })
 }
 
 fn upstream(from: &mut Values<'_>, body_timeout: Duration) -> upstream::Config {

@@ -40,6 +40,9 @@ pub const SETTINGS: &[Setting] = &[
     setting("tls_listen", "", Text("`HOST:PORT` (an IP address or `localhost`)"), "a second listener, with TLS"),
     setting("tls_cert", "", File, "its certificate chain (PEM)"),
     setting("tls_key", "", File, "its private key (PEM)"),
+    setting("tls_dev", "false", Switch, "whether tls_listen (`127.0.0.1:8443` when not set) has a certificate for development, made here, instead"),
+    setting("tls_dev_names", "", List("host names or IP addresses"), "what that certificate is for besides `localhost`, `127.0.0.1` and `::1`"),
+    setting("tls_dev_dir", "", File, "where it and its CA are kept; when not set, `graph-photo-proxy` in XDG_STATE_HOME or `~/.local/state`"),
     setting("sharing", "verified", Choice(&["token", "verified", "tenant"]), "who may be given a stored photo: the same token, a caller Graph has let have it, or members of the tenant"),
     setting("photo_ttl", "1h", Time("0s", "30d"), "how long a photo, its metadata or a list is fresh, give or take a tenth"),
     setting("absent_ttl", "10m", Time("0s", "30d"), "how long \"no photo\" is fresh, give or take a tenth"),
@@ -127,6 +130,8 @@ pub enum Kind {
 pub struct Config {
     /// For the listeners.
     pub server: server::Config,
+    /// The certificate to be made for them; given only where the feature `tls-dev` is built in.
+    pub development: Option<server::Development>,
     /// For who may share an answer.
     pub identity: identity::Config,
     /// For what is held.

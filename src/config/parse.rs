@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::Uri;
 use http::uri::{Authority, Scheme};
+use rustls_pki_types::ServerName;
 
 /// `500ms`, `2s`, `15m`, `1h`, `1d`: a whole number and one unit.
 pub(super) fn duration(text: &str) -> Option<Duration> {
@@ -76,6 +77,14 @@ pub(super) fn is_loopback(host: &str) -> bool {
         .strip_prefix('[')
         .map_or(host, |host| host.trim_end_matches(']'));
     host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
+/// A host's name or an IP address, in small letters.
+pub(super) fn host(text: &str) -> Option<String> {
+    let name = ServerName::try_from(text).ok()?;
+    let plain = name.to_str().to_ascii_lowercase();
+    // A dot at the end is right in DNS and stands in no certificate (RFC 5280 §4.2.1.6).
+    (!plain.ends_with('.')).then_some(plain)
 }
 
 /// A GUID in small letters.

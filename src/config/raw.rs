@@ -26,6 +26,9 @@ pub(super) struct RawConfig {
     pub(super) https_proxy: Option<(String, String)>,
     /// `NO_PROXY`
     pub(super) no_proxy: Option<String>,
+    /// Where programs keep what should outlast them (XDG Base Directory Specification):
+    /// `XDG_STATE_HOME`, or `.local/state` in `HOME`.
+    pub(super) state_home: Option<PathBuf>,
     /// `NOTIFY_SOCKET`, to the byte: it is a path.
     pub(super) notify_socket: Option<OsString>,
 }
@@ -217,6 +220,11 @@ impl Reading {
             match name.as_str() {
                 "HTTPS_PROXY" | "https_proxy" => self.raw.https_proxy = Some((name, text())),
                 "NO_PROXY" | "no_proxy" => self.raw.no_proxy = Some(text()),
+                // In the order of the alphabet, so that what is more telling comes last.
+                "HOME" => self.raw.state_home = Some(PathBuf::from(value).join(".local/state")),
+                "XDG_STATE_HOME" if Path::new(&value).is_absolute() => {
+                    self.raw.state_home = Some(value.into());
+                }
                 "NOTIFY_SOCKET" => self.raw.notify_socket = Some(value),
                 _ if name.starts_with(PREFIX) => self.variable(name, value),
                 _ => {}

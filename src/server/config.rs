@@ -51,3 +51,19 @@ pub struct Tls {
     /// PEM: the private key of the first certificate.
     pub key: PathBuf,
 }
+
+/// A certificate that is made here, for development.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Development {
+    /// Where it and its CA are kept.
+    pub directory: PathBuf,
+    /// Host names and IP addresses it is for, besides those of this machine alone.
+    pub names: Vec<String>,
+}
+
+impl Development {
+    /// The file of the certificate and its key.
+    pub fn leaf(&self) -> PathBuf {
+        self.directory.join("localhost.pem")
+    }
+}

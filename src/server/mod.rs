@@ -24,6 +24,8 @@ mod listener;
 mod place;
 mod scan;
 mod tls;
+#[cfg(feature = "tls-dev")]
+mod validity;
 mod watch;
 
 #[cfg(test)]
@@ -41,9 +43,11 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 
 pub use accept::serve;
-pub use config::{Config, Listen, Tls};
+pub use config::{Config, Development, Listen, Tls};
 pub use listener::listen;
 pub use tls::TlsError;
+#[cfg(feature = "tls-dev")]
+pub(crate) use validity::ends as certificate_ends;
 
 use crate::render::Body;
 

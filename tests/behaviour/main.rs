@@ -36,6 +36,7 @@ mod shutdown;
 mod streaming;
 mod support;
 mod throttling;
+mod tls_dev;
 mod truth;
 mod verifying;
 mod visible;

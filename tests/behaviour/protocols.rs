@@ -6,7 +6,6 @@
 )]
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,12 +13,11 @@ use graph_photo_proxy::clock::Clock;
 use graph_photo_proxy::demo::Settings;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
-use hyper::client::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::RootCertStore;
-use rustls_pki_types::{PrivateKeyDer, ServerName};
+use hyper_util::rt::TokioIo;
+use rustls_pki_types::PrivateKeyDer;
 use tokio::net::TcpStream;
 
+use crate::support::tls::{self, Folder, Sender};
 use crate::support::wire::{Message, RawGraph, Wire, soon};
 use crate::support::{Proxy, World};
 
@@ -27,7 +25,7 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
 
 /// A certificate for `localhost` as files, removed at the end.
 struct Certificate {
-    folder: PathBuf,
+    folder: Folder,
     made: rcgen::CertifiedKey<rcgen::KeyPair>,
 }
 
@@ -35,15 +33,14 @@ impl Certificate {
     fn new(name: &str) -> Self {
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
         let made = rcgen::generate_simple_self_signed(names).unwrap();
-        let folder = std::env::temp_dir().join(format!("gpp-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
-        std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        let folder = Folder::new(name);
+        std::fs::write(folder.path("cert.pem"), made.cert.pem()).unwrap();
+        std::fs::write(folder.path("key.pem"), made.signing_key.serialize_pem()).unwrap();
         Self { folder, made }
     }
 
     fn path(&self, file: &str) -> String {
-        self.folder.join(file).to_str().unwrap().to_owned()
+        self.folder.path(file)
     }
 
     fn server(&self, alpn: &[&[u8]]) -> Arc<rustls::ServerConfig> {
@@ -64,46 +61,23 @@ impl Certificate {
         address: std::net::SocketAddr,
         alpn: &[&[u8]],
     ) -> tokio_rustls::client::TlsStream<TcpStream> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.made.cert.der().clone()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
+        let client = tls::client(tls::roots(self.path("cert.pem")));
+        tls::connect(address, "localhost", client, alpn)
+            .await
             .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
-        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-        let stream = TcpStream::connect(address).await.unwrap();
-        let name = ServerName::try_from("localhost").unwrap();
-        connector.connect(name, stream).await.unwrap()
     }
 }
-
-impl Drop for Certificate {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
-type Sender = http2::SendRequest<Full<Bytes>>;
 
 /// HTTP/2 on a stream, the connection in a task of its own.
 async fn http2_on<S>(stream: S) -> Sender
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
-    let shaken = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
-    let (sender, connection) = soon(shaken).await.unwrap();
-    tokio::spawn(connection);
-    sender
+    tls::http2_on(stream).await.unwrap()
 }
 
 async fn send(sender: &Sender, request: Request<Full<Bytes>>) -> Response<Bytes> {
-    let answer = soon(sender.clone().send_request(request)).await.unwrap();
-    let (head, body) = answer.into_parts();
-    let body = soon(body.collect()).await.unwrap().to_bytes();
-    Response::from_parts(head, body)
+    tls::ask(sender, request).await.unwrap()
 }
 
 fn get(path: &str, token: &str) -> Request<Full<Bytes>> {

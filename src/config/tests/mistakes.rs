@@ -156,6 +156,36 @@ fn each_flag_that_cannot_stand_is_said_with_the_reason() {
     }
 }
 
+#[cfg(feature = "tls-dev")]
+#[test]
+fn each_mistake_about_tls_is_said_with_the_reason() {
+    for (args, sentence) in [
+        (
+            "--tls-dev-names=*.example,localhost",
+            "tls_dev_names = \"*.example,localhost\" (flag --tls-dev-names): expected a list of host names or IP addresses",
+        ),
+        (
+            "--tls-dev=yes",
+            "tls_dev = \"yes\" (flag --tls-dev): expected true or false",
+        ),
+        (
+            "--tls-dev --tls-dev-dir=/d --tls-cert=/c",
+            "tls_cert = \"/c\" (flag --tls-cert): cannot stand beside tls_dev, which makes its own",
+        ),
+        (
+            "--tls-dev --tls-dev-dir=/d --admin=127.0.0.1:8443",
+            "admin = \"127.0.0.1:8443\" (flag --admin): the same address as tls_listen",
+        ),
+        (
+            "--tls-dev",
+            "tls_dev = \"true\" (flag --tls-dev): needs tls_dev_dir where neither XDG_STATE_HOME nor HOME is set",
+        ),
+    ] {
+        let args: Vec<&str> = args.split(' ').collect();
+        assert_eq!(mistakes(&args, &[], ""), [sentence], "{args:?}");
+    }
+}
+
 #[test]
 fn each_mistake_of_environment_and_file_names_its_place() {
     for (name, value, sentence) in [

@@ -259,6 +259,56 @@ fn tls_is_a_second_listener_or_the_only_one() {
     );
 }
 
+#[cfg(feature = "tls-dev")]
+#[test]
+fn a_development_certificate_is_kept_where_programs_keep_their_state() {
+    let home = ("HOME", "/home/dev");
+    for (args, environment, listen, directory) in [
+        (
+            &["--tls-dev"][..],
+            &[home][..],
+            "127.0.0.1:8443",
+            "/home/dev/.local/state/graph-photo-proxy",
+        ),
+        (
+            &["--tls-dev", "--listen=off"],
+            &[("XDG_STATE_HOME", "/state"), home],
+            "127.0.0.1:8443",
+            "/state/graph-photo-proxy",
+        ),
+        (
+            &["--tls-dev", "--tls-listen=[::]:443"],
+            &[("XDG_STATE_HOME", "not/absolute"), home],
+            "[::]:443",
+            "/home/dev/.local/state/graph-photo-proxy",
+        ),
+        (
+            &[
+                "--tls-dev",
+                "--tls-dev-dir=here",
+                "--tls-dev-names=Photos.Test,10.0.0.1",
+            ],
+            &[home],
+            "127.0.0.1:8443",
+            "here",
+        ),
+    ] {
+        let config = config(args, environment, "");
+        let development = config.development.unwrap();
+        assert_eq!(development.directory, PathBuf::from(directory), "{args:?}");
+        let tls = config.server.tls.unwrap();
+        assert_eq!(tls.listen, listen.parse().unwrap(), "{args:?}");
+        assert_eq!(
+            (&tls.cert, &tls.key),
+            (&development.leaf(), &development.leaf())
+        );
+        if args.len() == 3 && directory == "here" {
+            assert_eq!(development.names, ["photos.test", "10.0.0.1"]);
+        }
+    }
+    assert_eq!(config(&[], &[home], "").development, None);
+}
+
 #[test]
 fn an_admin_address_beyond_loopback_is_allowed_with_a_token() {
     let token = "0123456789abcdef";

@@ -11,6 +11,7 @@ pub(crate) mod binary;
 pub(crate) mod frames;
 pub(crate) mod raw;
 pub(crate) mod scripted;
+pub(crate) mod tls;
 pub(crate) mod wire;
 
 use std::net::SocketAddr;

@@ -1,0 +1,140 @@
+//! A caller over TLS, by whichever protocol is agreed on.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::RootCertStore;
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, ServerName};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+use super::wire::soon;
+
+/// A directory of one test, removed at the end.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("gpp-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+
+    pub(crate) fn path(&self, file: &str) -> String {
+        self.0.join(file).to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The roots in a PEM file.
+pub(crate) fn roots(file: impl AsRef<Path>) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    for root in CertificateDer::pem_file_iter(file).unwrap() {
+        roots.add(root.unwrap()).unwrap();
+    }
+    roots
+}
+
+/// What such a caller brings.
+pub(crate) fn client(roots: RootCertStore) -> rustls::ClientConfig {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth()
+}
+
+/// Shakes hands with whom it takes for `name`, and offers these protocols.
+pub(crate) async fn connect(
+    address: SocketAddr,
+    name: &str,
+    mut client: rustls::ClientConfig,
+    alpn: &[&[u8]],
+) -> io::Result<TlsStream<TcpStream>> {
+    client.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+    let stream = TcpStream::connect(address).await?;
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(client));
+    soon(connector.connect(name, stream)).await
+}
+
+/// Sends a request in the protocol that was agreed on.
+pub(crate) async fn send(
+    stream: TlsStream<TcpStream>,
+    request: Request<Full<Bytes>>,
+) -> Result<Response<Bytes>, hyper::Error> {
+    // A TLS stream and HTTP/2's handshake are large to carry about.
+    Box::pin(exchange(stream, request)).await
+}
+
+async fn exchange(
+    stream: TlsStream<TcpStream>,
+    mut request: Request<Full<Bytes>>,
+) -> Result<Response<Bytes>, hyper::Error> {
+    let io = match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => {
+            let sender = http2_on(stream).await?;
+            return ask(&sender, request).await;
+        }
+        _ => TokioIo::new(stream),
+    };
+    let (mut sender, connection) = soon(http1::handshake(io)).await?;
+    tokio::spawn(connection);
+    let host = request.uri().authority().unwrap().as_str().parse().unwrap();
+    request.headers_mut().insert("host", host);
+    *request.uri_mut() = request
+        .uri()
+        .path_and_query()
+        .unwrap()
+        .as_str()
+        .parse()
+        .unwrap();
+    whole(soon(sender.send_request(request)).await?).await
+}
+
+pub(crate) type Sender = http2::SendRequest<Full<Bytes>>;
+
+/// HTTP/2 on a stream, the connection in a task of its own.
+pub(crate) async fn http2_on<S>(stream: S) -> Result<Sender, hyper::Error>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let shaken = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+    let (sender, connection) = soon(shaken).await?;
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+/// One question on a connection in HTTP/2.
+pub(crate) async fn ask(
+    sender: &Sender,
+    request: Request<Full<Bytes>>,
+) -> Result<Response<Bytes>, hyper::Error> {
+    whole(soon(sender.clone().send_request(request)).await?).await
+}
+
+async fn whole(answer: Response<hyper::body::Incoming>) -> Result<Response<Bytes>, hyper::Error> {
+    let (head, body) = answer.into_parts();
+    let body = soon(body.collect()).await?.to_bytes();
+    Ok(Response::from_parts(head, body))
+}
