@@ -33,6 +33,7 @@ mod semantics;
 mod settings;
 mod sharing;
 mod shutdown;
+mod snippets;
 mod streaming;
 mod support;
 mod throttling;

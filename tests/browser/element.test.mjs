@@ -400,13 +400,15 @@ test('what the guide for those who leave Graph Toolkit shows works as it stands'
   const markup = `
   <!-- docs: graph-photo -->
   <graph-photo user-id="ada@contoso.com" name="Ada Lovelace"></graph-photo>
-  <!-- end -->`;
+  <!-- end -->
+  `;
   const script = `
   // docs: graph-photo-provider
   import { setTokenProvider } from './graph-photo.js';
 
   setTokenProvider(async ({ renew }) => getToken({ renew }), 'https://photos.example.com');
-  // end`;
+  // end
+  `;
   const batches = [];
   await page.route('https://app.example.com/**', async (route) => {
     const element = route.request().url().endsWith('/graph-photo.js');

@@ -3,10 +3,12 @@ import { failure, run } from "./scenarios.mjs";
 
 await run("fetch", 0, (base, token) => {
   const graph = async (path, init = {}) => {
+    // docs: fetch
     const response = await fetch(`${base}/v1.0${path}`, {
       ...init,
       headers: { Authorization: `Bearer ${token}`, ...init.headers },
     });
+    // end
     if (!response.ok) throw failure(response.status, await response.text());
     return response;
   };

@@ -12,10 +12,11 @@ LOOP = asyncio.new_event_loop()
 class Core(Client):
     def __init__(self, base, token):
         # docs: msgraph-core
-        self.graph = GraphClientFactory.create_with_default_middleware(host=base)
-        self.graph.base_url = f"{base}/v1.0"
-        self.graph.headers["Authorization"] = f"Bearer {token}"
+        graph = GraphClientFactory.create_with_default_middleware(host=base)
+        graph.base_url = f"{base}/v1.0"
+        graph.headers["Authorization"] = f"Bearer {token}"
         # end
+        self.graph = graph
 
     def send(self, *args, **kwargs):
         return LOOP.run_until_complete(self.graph.request(*args, **kwargs))
