@@ -8,9 +8,11 @@ import { chromium } from 'playwright-core';
 const binary = process.env.BINARY
   ?? new URL('../../target/debug/graph-photo-proxy', import.meta.url).pathname;
 
+/** The demo, on free ports; without an admin listener unless a flag says where. */
 export async function startDemo(...flags) {
-  const child = spawn(binary, ['demo', '--listen', '127.0.0.1:0', '--demo-listen', '127.0.0.1:0',
-    '--admin', 'off', ...flags], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const admin = flags.includes('--admin') ? [] : ['--admin', 'off'];
+  const child = spawn(binary, ['demo', '--listen', '127.0.0.1:0', '--demo-listen', '127.0.0.1:0', ...admin, ...flags],
+    { stdio: ['ignore', 'pipe', 'inherit'] });
   const addresses = {};
   for await (const line of createInterface({ input: child.stdout })) {
     const [name, address] = line.split(' ');
@@ -18,7 +20,7 @@ export async function startDemo(...flags) {
     if (name === 'demo') break;
   }
   if (!addresses.demo) throw new Error('the demo did not start');
-  return { page: addresses.demo, proxy: addresses.listen, stop: () => child.kill('SIGTERM') };
+  return { ...addresses, page: addresses.demo, proxy: addresses.listen, stop: () => child.kill('SIGTERM') };
 }
 
 /** Chromium as the system has it. */
