@@ -63,13 +63,8 @@ pub enum Error {
         source: io::Error,
     },
     /// The operator's listener could not be bound.
-    #[error("cannot listen on {address} for the operator")]
-    Admin {
-        /// The address.
-        address: SocketAddr,
-        /// What the system says.
-        source: io::Error,
-    },
+    #[error("the operator's listener could not be bound")]
+    Admin(#[source] server::Error),
     /// The development certificate could not be made.
     #[cfg(feature = "tls-dev")]
     #[error(transparent)]
@@ -124,15 +119,11 @@ impl App {
             })
             .collect();
         let admin = config.ops.admin.map(|address| {
-            Admin::bind(address, config.ops.admin_token.clone())
-                .map_err(|source| Error::Admin { address, source })
+            let token = config.ops.admin_token.clone();
+            Admin::bind(address, token, config.ops.admin_tls.as_ref()).map_err(Error::Admin)
         });
         let admin = admin.transpose()?;
-        addresses.extend(
-            admin
-                .as_ref()
-                .map(|admin| ("admin", format!("http://{}", admin.address()))),
-        );
+        addresses.extend(admin.as_ref().map(|admin| ("admin", admin.to_string())));
         #[cfg(feature = "tls-dev")]
         addresses.extend(
             development

@@ -12,7 +12,7 @@ use super::{Config, parse};
 use crate::cache::{CallerDirectives, UpstreamDirectives};
 use crate::identity::{ExtraPermissions, Sharing};
 use crate::ops::{LogFormat, Secret};
-use crate::server::{Development, Listen, Tls};
+use crate::server::{Development, Listen, Tls, TlsFiles};
 use crate::{cache, identity, ops, proxy, server, upstream};
 
 /// Builds the settings, or says every mistake: those of the sources first, then these.
@@ -91,8 +91,11 @@ fn server(from: &mut Values<'_>, development: Option<&Development>) -> server::C
             listen: from
                 .optional("tls_listen", parse::address)
                 .unwrap_or(DEVELOPMENT),
-            cert: development.leaf(),
-            key: development.leaf(),
+            files: TlsFiles {
+                cert: development.leaf(),
+                key: development.leaf(),
+                client_ca: from.file("tls_client_ca"),
+            },
         }),
         None => tls(from),
     };
@@ -118,20 +121,42 @@ fn server(from: &mut Values<'_>, development: Option<&Development>) -> server::C
 }
 
 fn tls(from: &mut Values<'_>) -> Option<Tls> {
-    let keys = ["tls_listen", "tls_cert", "tls_key"];
-    let listen = from.optional(keys[0], parse::address);
-    let cert = from.file(keys[1]);
-    let key = from.file(keys[2]);
-    let set: Vec<&str> = keys.into_iter().filter(|key| from.is_set(key)).collect();
-    if !set.is_empty() {
-        for key in keys.into_iter().filter(|key| !set.contains(key)) {
-            from.wrong(key, &format!("needed beside {}", set.join(" and ")));
-        }
-    }
+    let listen = from.optional("tls_listen", parse::address);
+    let files = files(
+        from,
+        &["tls_listen", "tls_cert", "tls_key"],
+        "tls_client_ca",
+    );
     Some(Tls {
         listen: listen?,
+        files: files?,
+    })
+}
+
+/// The files of a listener with TLS. All of `keys`, of which the last two are its certificate and
+/// its key, or none; the CA of its callers only beside them.
+fn files(from: &mut Values<'_>, keys: &[&str], client_ca: &str) -> Option<TlsFiles> {
+    let set: Vec<&str> = keys
+        .iter()
+        .copied()
+        .filter(|key| from.is_set(key))
+        .collect();
+    let beside = if set.is_empty() && from.is_set(client_ca) {
+        vec![client_ca]
+    } else {
+        set.clone()
+    };
+    if !beside.is_empty() {
+        for key in keys.iter().filter(|key| !set.contains(key)) {
+            from.wrong(key, &format!("needed beside {}", beside.join(" and ")));
+        }
+    }
+    let [.., cert, key] = keys else { return None };
+    let (cert, key, client_ca) = (from.file(cert), from.file(key), from.file(client_ca));
+    Some(TlsFiles {
         cert: cert?,
         key: key?,
+        client_ca,
     })
 }
 
@@ -269,8 +294,17 @@ fn ops(from: &mut Values<'_>) -> ops::Config {
         let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
         (visible && (16..=256).contains(&text.len())).then(|| Secret::new(text))
     });
-    if admin.is_some_and(|address| !address.ip().is_loopback()) && !from.is_set("admin_token") {
-        from.wrong("admin", "an address beyond loopback needs admin_token");
+    let admin_tls = files(
+        from,
+        &["admin_tls_cert", "admin_tls_key"],
+        "admin_client_ca",
+    );
+    let guarded = from.is_set("admin_token") || from.is_set("admin_client_ca");
+    if admin.is_some_and(|address| !address.ip().is_loopback()) && !guarded {
+        from.wrong(
+            "admin",
+            "an address beyond loopback needs admin_token or admin_client_ca",
+        );
     }
     let directive = |text: &str| {
         ops::telemetry::directive(text)
@@ -280,6 +314,7 @@ fn ops(from: &mut Values<'_>) -> ops::Config {
     ops::Config {
         admin,
         admin_token,
+        admin_tls,
         log: from.required("log", directive),
         log_format: from.choice("log_format", &[LogFormat::Text, LogFormat::Json]),
         notify_socket: from.raw.notify_socket.clone(),

@@ -10,13 +10,14 @@
 //!   `Explain-Authorization` or the token whose hash is in `Explain-Credential`
 //! - `POST /purge` `{"owner":…}`, `{"tenant":…}` or `{"everything":true}`; says how much went
 //!
-//! With `admin_token` everything but the first three wants it as a bearer token. Without one
+//! With `admin_tls_cert` it speaks TLS, and with `admin_client_ca` nobody shakes hands without a
+//! certificate of that CA: whoever has one is the operator. With `admin_token` everything but the first three wants it as a bearer token. Without either
 //! only this machine can reach the port, and `Host` must name this machine, so that no page in
 //! a browser reaches it by a name of its own (DNS rebinding). No answer allows another origin,
 //! and a POST must carry JSON, which no form can send.
 
 use std::convert::Infallible;
-use std::io;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,14 +32,16 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use super::history::{self, History};
 use super::watched::Watched;
 use super::{Secret, explain, metrics, purge, report};
-use crate::server::listen;
+use crate::server::{self, Certificate, TlsFiles};
 
 /// Connections held at once; the next one waits in the backlog.
 const MOST_CONNECTIONS: usize = 64;
@@ -56,23 +59,48 @@ pub struct Admin {
     listener: TcpListener,
     address: SocketAddr,
     token: Option<Secret>,
+    tls: Option<Arc<Certificate>>,
+}
+
+impl fmt::Display for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        write!(f, "{scheme}://{}", self.address)
+    }
 }
 
 pub(super) type Answer = Response<Full<Bytes>>;
 
 impl Admin {
-    /// Takes the address. Must be called inside a tokio runtime.
+    /// Takes the address and reads the certificate. Must be called inside a tokio runtime.
     ///
     /// # Errors
     ///
-    /// What the system says.
-    pub fn bind(address: SocketAddr, token: Option<Secret>) -> io::Result<Self> {
-        let listener = listen(address, BACKLOG)?;
+    /// What the system says, or what is wrong with the certificate.
+    pub fn bind(
+        address: SocketAddr,
+        token: Option<Secret>,
+        tls: Option<&TlsFiles>,
+    ) -> Result<Self, server::Error> {
+        let tls = tls.map(|files| Certificate::load(files, &[b"http/1.1"]));
+        let tls = tls.transpose()?;
+        let bound = server::listen(address, BACKLOG)
+            .and_then(|listener| Ok((listener.local_addr()?, listener)));
+        let (address, listener) = bound.map_err(|source| server::Error::Bind {
+            address: address.to_string(),
+            source,
+        })?;
         Ok(Self {
-            address: listener.local_addr()?,
             listener,
+            address,
             token,
+            tls,
         })
+    }
+
+    /// Its certificate, where it speaks TLS.
+    pub fn certificate(&self) -> Option<&Arc<Certificate>> {
+        self.tls.as_ref()
     }
 
     /// Where it listens.
@@ -83,9 +111,12 @@ impl Admin {
     /// Answers until dropped, which ends every connection.
     pub async fn serve(self, watched: Watched) {
         let desk = Arc::new(Desk {
+            open_names: self.tls.as_ref().is_some_and(|tls| tls.asks_callers()),
             token: self.token,
             watched,
         });
+        let mut reread = tokio::time::interval(server::REREAD);
+        reread.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
         let mut tasks = JoinSet::new();
         let mut sample = tokio::time::interval(history::EVERY);
@@ -94,12 +125,18 @@ impl Admin {
             tokio::select! {
                 Some(_) = tasks.join_next() => {}
                 _ = sample.tick() => History::take(&desk.watched),
+                _ = reread.tick(), if self.tls.is_some() => {
+                    if let Some(tls) = &self.tls {
+                        tls.look_again();
+                    }
+                }
                 accepted = self.listener.accept(), if places.available_permits() > 0 => {
                     let place = Arc::clone(&places).try_acquire_owned();
                     if let (Ok((stream, _)), Ok(place)) = (accepted, place) {
                         let desk = Arc::clone(&desk);
+                        let tls = self.tls.as_ref().map(|tls| tls.acceptor());
                         tasks.spawn(async move {
-                            desk.attend(stream).await;
+                            desk.receive(stream, tls).await;
                             drop(place);
                         });
                     } else {
@@ -116,11 +153,25 @@ impl Admin {
 #[derive(Debug)]
 struct Desk {
     token: Option<Secret>,
+    /// The handshake has shown who calls, so `Host` need not.
+    open_names: bool,
     watched: Watched,
 }
 
 impl Desk {
-    async fn attend(self: Arc<Self>, stream: TcpStream) {
+    /// Shakes hands where that is asked for, and attends.
+    async fn receive(self: Arc<Self>, stream: TcpStream, tls: Option<TlsAcceptor>) {
+        let Some(tls) = tls else {
+            return self.attend(stream).await;
+        };
+        match tokio::time::timeout(PATIENCE, tls.accept(stream)).await {
+            Ok(Ok(stream)) => self.attend(stream).await,
+            Ok(Err(error)) => tracing::debug!(%error, "TLS handshake of an operator failed"),
+            Err(_) => tracing::debug!("TLS handshake of an operator took too long"),
+        }
+    }
+
+    async fn attend(self: Arc<Self>, stream: impl AsyncRead + AsyncWrite + Unpin) {
         let service = service_fn(|request| {
             let desk = Arc::clone(&self);
             async move { Ok::<_, Infallible>(desk.answer(request).await) }
@@ -151,7 +202,7 @@ impl Desk {
             "/readyz" if reads => return self.readiness(),
             _ => {}
         }
-        if self.token.is_none() && !names_this_machine(&request) {
+        if self.token.is_none() && !self.open_names && !names_this_machine(&request) {
             return problem(
                 StatusCode::MISDIRECTED_REQUEST,
                 "Host does not name this machine",

@@ -4,13 +4,18 @@ use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
 
+use crate::server::TlsFiles;
+
 /// The operator's part of the settings.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The admin listener; `None` is off. Beyond loopback only with a token.
+    /// The admin listener; `None` is off. Beyond loopback only with a token, or a CA whose
+    /// certificates its callers must show.
     pub admin: Option<SocketAddr>,
     /// What the admin listener asks for as a bearer token.
     pub admin_token: Option<Secret>,
+    /// What the admin listener shakes hands with; plain HTTP when there is nothing.
+    pub admin_tls: Option<TlsFiles>,
     /// A tracing filter directive, such as `info`.
     pub log: String,
     /// How a log line looks.

@@ -16,15 +16,9 @@ use tokio_rustls::TlsAcceptor;
 use super::connection::{self, Protocol, Shared};
 use super::listener::{self, Listener, Stream};
 use super::place::{Peers, Place};
-use super::tls::{Certificate, Reading};
+use super::tls::{Certificate, REREAD};
 use super::{Drained, Error, Listeners, Service, Tls};
 
-/// How often the certificate's files are read: two small files, so seconds are cheap.
-const REREAD: Duration = if cfg!(test) {
-    Duration::from_millis(20)
-} else {
-    Duration::from_secs(3)
-};
 /// First and longest pause after the system had no descriptor or memory for a connection.
 const PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -38,32 +32,22 @@ const LATECOMERS: Duration = Duration::from_millis(5);
 pub(super) struct Secure {
     listener: TcpListener,
     certificate: Arc<Certificate>,
-    acceptor: Acceptor,
-}
-
-/// rustls' acceptor, which has no `Debug` of its own.
-#[derive(Clone)]
-struct Acceptor(TlsAcceptor);
-
-impl std::fmt::Debug for Acceptor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Acceptor")
-    }
 }
 
 impl Secure {
     pub(super) fn bind(tls: &Tls) -> Result<Self, Error> {
-        let certificate = Certificate::load(tls)?;
-        let acceptor = Acceptor(certificate.acceptor()?);
         Ok(Self {
+            certificate: Certificate::load(&tls.files, &[b"h2", b"http/1.1"])?,
             listener: listener::bind_tcp(tls.listen)?,
-            certificate,
-            acceptor,
         })
     }
 
     pub(super) fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+
+    pub(super) const fn certificate(&self) -> &Arc<Certificate> {
+        &self.certificate
     }
 }
 
@@ -100,7 +84,9 @@ pub async fn serve<S: Service>(
     let permits = Arc::new(Semaphore::new(permits));
     let mut held = Connections {
         service,
-        acceptor: secure.as_ref().map(|secure| secure.acceptor.clone()),
+        certificate: secure
+            .as_ref()
+            .map(|secure| Arc::clone(&secure.certificate)),
         peers: Peers::new(config.max_connections_per_peer),
         gauge: connections,
         shared: Arc::new(Shared::new(config)),
@@ -118,7 +104,7 @@ pub async fn serve<S: Service>(
             Some(ended) = held.tasks.join_next() => note_panic(&ended),
             _ = reread.tick(), if secure.is_some() => {
                 if let Some(secure) = &secure {
-                    reread_certificate(secure);
+                    secure.certificate.look_again();
                 }
             }
             // The permit comes first: a caller over the limit waits in the backlog, where
@@ -164,7 +150,7 @@ pub async fn serve<S: Service>(
 /// The connections held, and what each new one is given.
 struct Connections<S> {
     service: S,
-    acceptor: Option<Acceptor>,
+    certificate: Option<Arc<Certificate>>,
     peers: Peers,
     gauge: Arc<AtomicUsize>,
     shared: Arc<Shared>,
@@ -177,7 +163,11 @@ impl<S: Service> Connections<S> {
         let Some(place) = Place::take(permit, accepted.peer(), &self.peers, &self.gauge) else {
             return;
         };
-        let (acceptor, shared) = (self.acceptor.clone(), Arc::clone(&self.shared));
+        let acceptor = self
+            .certificate
+            .as_ref()
+            .map(|certificate| certificate.acceptor());
+        let shared = Arc::clone(&self.shared);
         let service = self.service.clone();
         self.tasks.spawn(async move {
             let _place = place;
@@ -223,7 +213,7 @@ async fn next(plain: Option<&Listener>, secure: Option<&Secure>) -> io::Result<A
 /// Shakes hands where needed, and serves the connection.
 async fn begin<S: Service>(
     accepted: Accepted,
-    acceptor: Option<Acceptor>,
+    acceptor: Option<TlsAcceptor>,
     shared: Arc<Shared>,
     service: S,
 ) {
@@ -232,7 +222,7 @@ async fn begin<S: Service>(
             connection::run(stream, Protocol::Any, shared, service).await;
         }
         (Accepted::Secure(stream, _), Some(acceptor)) => {
-            let handshake = acceptor.0.accept(stream);
+            let handshake = acceptor.accept(stream);
             let handshake = tokio::time::timeout(shared.config.handshake_timeout, handshake);
             let shaken = tokio::select! {
                 shaken = handshake => shaken,
@@ -253,18 +243,6 @@ async fn begin<S: Service>(
         }
         (Accepted::Secure(..), None) => {}
     }
-}
-
-/// Reads the files off the runtime's threads and says what came of it.
-fn reread_certificate(secure: &Secure) {
-    let certificate = Arc::clone(&secure.certificate);
-    tokio::task::spawn_blocking(move || match certificate.reread() {
-        Reading::Same => {}
-        Reading::Replaced => tracing::info!("the TLS certificate has been replaced"),
-        Reading::Broken(error) => {
-            tracing::warn!(%error, "the new TLS certificate cannot be used; the old one stays");
-        }
-    });
 }
 
 fn note_panic(ended: &Result<(), tokio::task::JoinError>) {

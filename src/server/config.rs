@@ -46,10 +46,19 @@ pub enum Listen {
 pub struct Tls {
     /// A TCP address; port 0 lets the system choose.
     pub listen: SocketAddr,
+    /// What it shakes hands with.
+    pub files: TlsFiles,
+}
+
+/// What a listener with TLS reads, and reads again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
     /// PEM: the certificate, then the rest of its chain.
     pub cert: PathBuf,
     /// PEM: the private key of the first certificate.
     pub key: PathBuf,
+    /// PEM: whose certificates callers must show; nobody's when there is none.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// A certificate that is made here, for development.

@@ -24,7 +24,6 @@ mod listener;
 mod place;
 mod scan;
 mod tls;
-#[cfg(feature = "tls-dev")]
 mod validity;
 mod watch;
 
@@ -43,9 +42,10 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 
 pub use accept::serve;
-pub use config::{Config, Development, Listen, Tls};
+pub use config::{Config, Development, Listen, Tls, TlsFiles};
 pub use listener::listen;
-pub use tls::TlsError;
+pub(crate) use tls::REREAD;
+pub use tls::{Certificate, TlsError};
 #[cfg(feature = "tls-dev")]
 pub(crate) use validity::ends as certificate_ends;
 
@@ -160,6 +160,11 @@ impl Listeners {
     /// Where callers can connect, with the ports the system chose; the plain one first.
     pub fn addresses(&self) -> &[Address] {
         &self.addresses
+    }
+
+    /// The certificate of the listener with TLS.
+    pub fn certificate(&self) -> Option<&Arc<Certificate>> {
+        self.secure.as_ref().map(accept::Secure::certificate)
     }
 
     /// The number of connections held, for the metrics; live while [`serve`] runs.

@@ -31,11 +31,8 @@ struct Certificate {
 
 impl Certificate {
     fn new(name: &str) -> Self {
-        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let made = rcgen::generate_simple_self_signed(names).unwrap();
         let folder = Folder::new(name);
-        std::fs::write(folder.path("cert.pem"), made.cert.pem()).unwrap();
-        std::fs::write(folder.path("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        let made = tls::certificate(&folder);
         Self { folder, made }
     }
 

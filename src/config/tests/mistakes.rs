@@ -120,7 +120,7 @@ fn each_flag_that_cannot_stand_is_said_with_the_reason() {
         ),
         (
             "--admin=0.0.0.0:9090",
-            "admin = \"0.0.0.0:9090\" (flag --admin): an address beyond loopback needs admin_token",
+            "admin = \"0.0.0.0:9090\" (flag --admin): an address beyond loopback needs admin_token or admin_client_ca",
         ),
         (
             "--admin=127.0.0.1:8080",
@@ -163,6 +163,14 @@ fn each_mistake_about_tls_is_said_with_the_reason() {
         (
             "--tls-dev-names=*.example,localhost",
             "tls_dev_names = \"*.example,localhost\" (flag --tls-dev-names): expected a list of host names or IP addresses",
+        ),
+        (
+            "--tls-client-ca=/ca --tls-listen=[::]:0 --tls-cert=/c",
+            "tls_key: needed beside tls_listen and tls_cert",
+        ),
+        (
+            "--admin-client-ca=/ca --admin-tls-key=/k",
+            "admin_tls_cert: needed beside admin_tls_key",
         ),
         (
             "--tls-dev=yes",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::super::{Command, Config, Kind, Origin, SETTINGS};
 use super::config;
 use crate::identity::Sharing;
-use crate::server::{Listen, Tls};
+use crate::server::{Listen, Tls, TlsFiles};
 
 #[test]
 fn the_defaults_are_the_documented_ones() {
@@ -54,7 +54,15 @@ fn the_defaults_are_the_documented_ones() {
 
 #[test]
 fn every_setting_is_read_from_flag_environment_and_file() {
-    let beside = ["tls_listen", "tls_cert", "tls_key"];
+    let beside = [
+        "tls_listen",
+        "tls_cert",
+        "tls_key",
+        "tls_client_ca",
+        "admin_tls_cert",
+        "admin_tls_key",
+        "admin_client_ca",
+    ];
     for setting in SETTINGS
         .iter()
         .filter(|setting| !beside.contains(&setting.key))
@@ -251,7 +259,13 @@ fn tls_is_a_second_listener_or_the_only_one() {
     let config = Config::with(tls.into_iter().chain([("listen", "off")])).unwrap();
     assert_eq!(config.server.listen, None);
     let (listen, cert, key) = ("[::]:0".parse().unwrap(), "c.pem".into(), "k.pem".into());
-    assert_eq!(config.server.tls, Some(Tls { listen, cert, key }));
+    let client_ca = None;
+    let files = TlsFiles {
+        cert,
+        key,
+        client_ca,
+    };
+    assert_eq!(config.server.tls, Some(Tls { listen, files }));
     let config = Config::with([("listen", "unix:/run/proxy.sock")]).unwrap();
     assert_eq!(
         config.server.listen,
@@ -299,7 +313,7 @@ fn a_development_certificate_is_kept_where_programs_keep_their_state() {
         let tls = config.server.tls.unwrap();
         assert_eq!(tls.listen, listen.parse().unwrap(), "{args:?}");
         assert_eq!(
-            (&tls.cert, &tls.key),
+            (&tls.files.cert, &tls.files.key),
             (&development.leaf(), &development.leaf())
         );
         if args.len() == 3 && directory == "here" {

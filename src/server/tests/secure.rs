@@ -3,13 +3,16 @@
 use std::fs;
 use std::path::PathBuf;
 
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+};
 use rustls::RootCertStore;
 use rustls::crypto::aws_lc_rs::default_provider;
-use rustls_pki_types::ServerName;
+use rustls_pki_types::{PrivateKeyDer, ServerName};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::super::{Error, Tls, TlsError};
+use super::super::{Error, Tls, TlsError, TlsFiles};
 use super::protocols::{get, speak_http2, text};
 use super::*;
 
@@ -26,16 +29,19 @@ impl Files {
     fn tls(&self) -> Tls {
         Tls {
             listen: "127.0.0.1:0".parse().unwrap(),
-            cert: self.0.join("cert.pem"),
-            key: self.0.join("key.pem"),
+            files: TlsFiles {
+                cert: self.0.join("cert.pem"),
+                key: self.0.join("key.pem"),
+                client_ca: None,
+            },
         }
     }
 
     /// Writes a new pair, and says how to trust it.
     fn renew(&self) -> RootCertStore {
         let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-        fs::write(self.tls().cert, made.cert.pem()).unwrap();
-        fs::write(self.tls().key, made.signing_key.serialize_pem()).unwrap();
+        fs::write(self.tls().files.cert, made.cert.pem()).unwrap();
+        fs::write(self.tls().files.key, made.signing_key.serialize_pem()).unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(made.cert.der().clone()).unwrap();
         roots
@@ -56,17 +62,27 @@ fn secure_config(files: &Files) -> Config {
     }
 }
 
+type ClientBuilder = rustls::ConfigBuilder<rustls::ClientConfig, rustls::client::WantsClientCert>;
+
+fn trusting(roots: &RootCertStore) -> ClientBuilder {
+    let builder = rustls::ClientConfig::builder_with_provider(Arc::new(default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().unwrap();
+    builder.with_root_certificates(roots.clone())
+}
+
 async fn shake(
     server: &Running,
     roots: &RootCertStore,
     alpn: &str,
 ) -> std::io::Result<TlsStream<TcpStream>> {
-    let builder = rustls::ClientConfig::builder_with_provider(Arc::new(default_provider()));
-    let mut config = builder
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots.clone())
-        .with_no_client_auth();
+    shake_as(server, trusting(roots).with_no_client_auth(), alpn).await
+}
+
+async fn shake_as(
+    server: &Running,
+    mut config: rustls::ClientConfig,
+    alpn: &str,
+) -> std::io::Result<TlsStream<TcpStream>> {
     config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
     let name = ServerName::try_from("localhost").unwrap();
     let connector = TlsConnector::from(Arc::new(config));
@@ -122,7 +138,7 @@ async fn a_new_certificate_is_used_without_dropping_a_connection() {
     .await;
     kept.write_all(GET).await.unwrap();
     until(&mut kept, "<GET /a>").await;
-    fs::write(files.tls().cert, "broken").unwrap();
+    fs::write(files.tls().files.cert, "broken").unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(
         shake(&server, &new_roots, "http/1.1").await.is_ok(),
@@ -146,15 +162,15 @@ async fn an_unusable_certificate_is_named_in_one_sentence() {
         "{missing}"
     );
     files.renew();
-    let key = fs::read(files.tls().key).unwrap();
+    let key = fs::read(files.tls().files.key).unwrap();
     files.renew();
-    fs::write(files.tls().key, key).unwrap();
+    fs::write(files.tls().files.key, key).unwrap();
     let mismatch = bind(&secure_config(&files)).unwrap_err();
     assert!(
         matches!(mismatch, Error::Tls(TlsError::NotAPair { .. })),
         "{mismatch}"
     );
-    fs::write(files.tls().key, "no key").unwrap();
+    fs::write(files.tls().files.key, "no key").unwrap();
     let no_key = bind(&secure_config(&files)).unwrap_err();
     assert!(
         matches!(no_key, Error::Tls(TlsError::NotPem { .. })),
@@ -168,4 +184,92 @@ async fn an_unusable_certificate_is_named_in_one_sentence() {
         }),
         Err(Error::NoListener)
     ));
+}
+
+/// A CA of callers, and a caller it has signed for.
+fn callers(roots: &RootCertStore) -> (String, rustls::ClientConfig) {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec!["app.test".to_owned()]).unwrap();
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let certificate = params.signed_by(&key, &authority).unwrap();
+    let chain = vec![certificate.der().clone()];
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let client = trusting(roots).with_client_auth_cert(chain, key).unwrap();
+    (authority.pem(), client)
+}
+
+/// Whether a caller is answered on a connection of its own.
+async fn is_heard(server: &Running, client: &rustls::ClientConfig) -> bool {
+    let Ok(mut stream) = shake_as(server, client.clone(), "http/1.1").await else {
+        return false;
+    };
+    let mut first = [0; 4];
+    stream.write_all(GET).await.is_ok()
+        && within(stream.read_exact(&mut first)).await.is_ok()
+        && first == *b"HTTP"
+}
+
+#[tokio::test]
+async fn a_new_ca_of_callers_is_asked_for_without_dropping_a_connection() {
+    let files = Files::new("callers");
+    let roots = files.renew();
+    let (first, of_first) = callers(&roots);
+    let (second, of_second) = callers(&roots);
+    let path = files.0.join("callers.pem");
+    fs::write(&path, first).unwrap();
+    let mut config = secure_config(&files);
+    config.tls.as_mut().unwrap().files.client_ca = Some(path.clone());
+    let server = start(&config);
+    assert!(is_heard(&server, &of_first).await && !is_heard(&server, &of_second).await);
+    let mut kept = shake_as(&server, of_first.clone(), "http/1.1")
+        .await
+        .unwrap();
+    kept.write_all(GET).await.unwrap();
+    until(&mut kept, "<GET /a>").await;
+    fs::write(&path, second).unwrap();
+    within(async {
+        while !is_heard(&server, &of_second).await {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    // Nor by the session it had: a resumed handshake shows no certificate.
+    assert!(!is_heard(&server, &of_first).await);
+    kept.write_all(GET).await.unwrap();
+    until(&mut kept, "<GET /a>").await;
+    fs::write(&path, "nobody").unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(is_heard(&server, &of_second).await, "the old CA stays");
+    assert!(!is_heard(&server, &trusting(&roots).with_no_client_auth()).await);
+}
+
+#[tokio::test]
+async fn an_unusable_ca_of_callers_is_named_in_one_sentence() {
+    let files = Files::new("no-callers");
+    files.renew();
+    let path = files.0.join("callers.pem");
+    let mut config = secure_config(&files);
+    config.tls.as_mut().unwrap().files.client_ca = Some(path.clone());
+    let missing = bind(&config).unwrap_err();
+    assert!(
+        matches!(missing, Error::Tls(TlsError::Unreadable { .. })),
+        "{missing}"
+    );
+    for (text, expected) in [
+        ("", "holds no certificate in PEM"),
+        (
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            "holds no usable CA",
+        ),
+    ] {
+        fs::write(&path, text).unwrap();
+        let refused = bind(&config).unwrap_err().to_string();
+        assert!(
+            refused.contains("callers.pem") && refused.contains(expected),
+            "{refused}"
+        );
+    }
 }

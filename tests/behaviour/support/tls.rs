@@ -138,3 +138,53 @@ async fn whole(answer: Response<hyper::body::Incoming>) -> Result<Response<Bytes
     let body = soon(body.collect()).await?.to_bytes();
     Ok(Response::from_parts(head, body))
 }
+
+/// A CA that signs for callers.
+pub(crate) struct Authority(rcgen::CertifiedIssuer<'static, rcgen::KeyPair>);
+
+impl Authority {
+    pub(crate) fn new(name: &str) -> Self {
+        let mut params = rcgen::CertificateParams::default();
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, name);
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().unwrap();
+        Self(rcgen::CertifiedIssuer::self_signed(params, key).unwrap())
+    }
+
+    /// As a file holds it.
+    pub(crate) fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// A caller who trusts these roots and shows a certificate of this CA for that use.
+    pub(crate) fn client(
+        &self,
+        roots: RootCertStore,
+        use_for: rcgen::ExtendedKeyUsagePurpose,
+    ) -> rustls::ClientConfig {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(vec!["app.test".to_owned()]).unwrap();
+        params.extended_key_usages = vec![use_for];
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        let chain = vec![certificate.der().clone()];
+        let key = rustls_pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_client_auth_cert(chain, key)
+            .unwrap()
+    }
+}
+
+/// A certificate for `localhost` as the files `cert.pem` and `key.pem` of a folder.
+pub(crate) fn certificate(folder: &Folder) -> rcgen::CertifiedKey<rcgen::KeyPair> {
+    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    std::fs::write(folder.path("cert.pem"), made.cert.pem()).unwrap();
+    std::fs::write(folder.path("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    made
+}
