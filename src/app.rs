@@ -24,7 +24,7 @@ use crate::demo::{self, Graph, Page};
 use crate::development;
 use crate::identity::Identity;
 use crate::ops::admin::Admin;
-use crate::ops::{Ops, Reloader, Watched, notify, system};
+use crate::ops::{self, Ops, Reloader, Served, Watched, notify, system};
 use crate::proxy::{Proxy, Questions, Rooms};
 use crate::render::RequestIds;
 use crate::server::{self, Listeners};
@@ -135,6 +135,7 @@ impl App {
             Arc::clone(proxy.rooms()),
             listeners.connections(),
             config.server.max_connections,
+            served(&listeners, admin.as_ref()),
             config.effective.clone(),
         );
         Ok(Self {
@@ -206,6 +207,7 @@ impl App {
         // They end with this future, and not before the drain has: until then the operator's
         // listener says that it goes on.
         let mut tasks = JoinSet::new();
+        tasks.spawn(ops::watch_certificates(self.watched.clone()));
         if let Some(admin) = self.admin {
             tasks.spawn(admin.serve(self.watched));
         }
@@ -240,6 +242,15 @@ impl App {
         }
         Ok(())
     }
+}
+
+/// The certificates of the listeners, each by the setting that opens its listener.
+fn served(listeners: &Listeners, admin: Option<&Admin>) -> Vec<Served> {
+    let callers = listeners.certificate().map(|it| ("tls_listen", it));
+    let operators = admin.and_then(Admin::certificate).map(|it| ("admin", it));
+    let all = callers.into_iter().chain(operators);
+    all.map(|(listener, it)| (listener, Arc::clone(it)))
+        .collect()
 }
 
 /// Says so where the system allows fewer open files than the settings allow connections: then

@@ -289,6 +289,16 @@ impl Watched {
             page.gauge("process_open_fds", "Open file descriptors", None, &held)?;
             page.gauge("process_max_fds", "How many may be open", None, &most)?;
         }
+        let certificates: Vec<_> = self
+            .certificates()
+            .map(|(listener, ends)| ([("listener", listener)], ends))
+            .collect();
+        page.gauges(
+            "tls_certificate_expiration_timestamp",
+            "When the certificate of a listener ends, in seconds since 1970",
+            Some(&Unit::Seconds),
+            &certificates,
+        )?;
         let ready = u64::from(self.is_ready());
         page.gauge("ready", "Whether /readyz says yes", None, &ready)?;
         let well = u64::from(self.rooms.ops.canary() == Canary::Well);
@@ -358,6 +368,22 @@ impl Page<'_> {
         self.0
             .encode_descriptor(name, help, unit, MetricType::Gauge)?
             .encode_gauge(value)
+    }
+
+    fn gauges<const L: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<&Unit>,
+        series: &[([(&str, &str); L], u64)],
+    ) -> fmt::Result {
+        let mut family = self
+            .0
+            .encode_descriptor(name, help, unit, MetricType::Gauge)?;
+        for (labels, value) in series {
+            family.encode_family(labels)?.encode_gauge(value)?;
+        }
+        Ok(())
     }
 
     fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) -> fmt::Result {

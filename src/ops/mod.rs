@@ -7,6 +7,7 @@
 
 pub mod admin;
 mod config;
+mod expiry;
 mod explain;
 mod figures;
 mod history;
@@ -20,9 +21,10 @@ pub mod telemetry;
 mod watched;
 
 pub use config::{Config, LogFormat, Secret};
+pub use expiry::watch as watch_certificates;
 pub use figures::Figures;
 pub use reload::{Reloaded, Reloader};
-pub use watched::Watched;
+pub use watched::{Served, Watched};
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;

@@ -67,6 +67,7 @@ pub(super) fn figures(watched: &Watched) -> Value {
         "bound_bytes": rooms.cache.bound(),
         "resident_bytes": system::resident(),
         "removals": named(rooms.cache.removals().causes().into_iter()),
+        "certificates": named(watched.certificates()),
         "proofs": rooms.identity.proofs_held(),
     })
 }

@@ -10,6 +10,7 @@ use crate::clock::Time;
 use crate::config::Effective;
 use crate::identity::Sharing;
 use crate::proxy::Rooms;
+use crate::server::Certificate;
 
 /// Cheap to clone.
 #[derive(Debug, Clone)]
@@ -25,9 +26,13 @@ struct Outside {
     connections: Arc<AtomicUsize>,
     most_connections: usize,
     began: Time,
+    certificates: Vec<Served>,
     effective: Mutex<Vec<Effective>>,
     history: Mutex<History>,
 }
+
+/// A certificate in use, and the setting of the listener that shows it.
+pub type Served = (&'static str, Arc<Certificate>);
 
 /// Why the proxy is not ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +62,7 @@ impl Watched {
         rooms: Arc<Rooms>,
         connections: Arc<AtomicUsize>,
         most_connections: usize,
+        certificates: Vec<Served>,
         effective: Vec<Effective>,
     ) -> Self {
         let began = rooms.clock.now();
@@ -64,6 +70,7 @@ impl Watched {
             connections,
             most_connections,
             began,
+            certificates,
             effective: Mutex::new(effective),
             history: Mutex::default(),
         };
@@ -98,6 +105,12 @@ impl Watched {
 
     pub(super) fn most_connections(&self) -> usize {
         self.outside.most_connections
+    }
+
+    /// The certificates that are served, each with its listener and its last second since 1970.
+    pub(super) fn certificates(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let all = self.outside.certificates.iter();
+        all.filter_map(|(listener, certificate)| Some((*listener, certificate.ends()?)))
     }
 
     pub(super) fn uptime(&self) -> Duration {

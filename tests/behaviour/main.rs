@@ -11,6 +11,7 @@
 mod aliases;
 mod batch;
 mod bounded;
+mod certificate_expiry;
 mod client_certificates;
 mod collapsing;
 mod drop_in;

@@ -74,7 +74,9 @@ class Figures(unittest.TestCase):
     def test_a_real_prometheus_answers_every_panel_from_the_real_binary(self):
         with tempfile.TemporaryDirectory() as place:
             listeners = [f"--{name}=127.0.0.1:0" for name in ("listen", "admin", "demo-listen")]
-            with Proxy("demo", *listeners) as proxy:
+            # With a certificate, so that its end is among the figures.
+            tls = ["--tls-dev", "--tls-listen=127.0.0.1:0", f"--tls-dev-dir={place}/state"]
+            with Proxy("demo", *listeners, *tls) as proxy:
                 ask_for_a_photo(proxy)
                 metrics = proxy.get("/metrics")
                 sampled = {re.split(r"[{ ]", line)[0] for line in metrics.splitlines() if not line.startswith("#")}

@@ -311,7 +311,13 @@ function show(now) {
   badge("ready", now.ready ? "ready" : `not ready: ${now.not_ready}`, now.ready ? "good" : "bad");
   badge("canary", { well: "canary well", silent: "canary silent", dead: "canary dead" }[now.canary] || "canary ?", { well: "good", dead: "bad" }[now.canary] || "");
   badge("sharing", `sharing: ${now.sharing}`, "plain");
-  $("about").textContent = `${now.version} · up ${long(now.uptime_seconds)} · ${count(now.connections)} connections`;
+  $("about").textContent = [
+    now.version,
+    `up ${long(now.uptime_seconds)}`,
+    `${count(now.connections)} connections`,
+    ...Object.entries(now.certificates).map(([listener, ends]) =>
+      ends < now.unix ? `certificate of ${listener} has ended` : `certificate of ${listener} for ${long(ends - now.unix)}`),
+  ].join(" · ");
   const alarm = now.cross_identity_hits > 0;
   $("alarm").hidden = !alarm;
   $("alarm").textContent = alarm ? "The canary saw one caller's photo given to another. Nothing is served from memory any more. Keep the logs, and report this." : "";

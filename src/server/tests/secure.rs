@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    date_time_ymd,
 };
 use rustls::RootCertStore;
 use rustls::crypto::aws_lc_rs::default_provider;
@@ -272,4 +273,30 @@ async fn an_unusable_ca_of_callers_is_named_in_one_sentence() {
             "{refused}"
         );
     }
+}
+
+#[tokio::test]
+async fn the_end_of_the_certificate_in_use_follows_it() {
+    let files = Files::new("ends");
+    let write = |year: i32| {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.not_after = date_time_ymd(year, 1, 1);
+        let certificate = params.self_signed(&key).unwrap();
+        fs::write(files.tls().files.cert, certificate.pem()).unwrap();
+        fs::write(files.tls().files.key, key.serialize_pem()).unwrap();
+    };
+    write(2030);
+    let listeners = bind(&secure_config(&files)).unwrap();
+    let certificate = Arc::clone(listeners.certificate().unwrap());
+    assert_eq!(certificate.ends(), Some(1_893_456_000));
+    let serving = tokio::spawn(serve(listeners, Echo::default(), std::future::pending()));
+    write(2031);
+    within(async {
+        while certificate.ends() != Some(1_924_992_000) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    serving.abort();
 }
