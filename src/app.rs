@@ -6,7 +6,9 @@
 #[cfg(feature = "tls-dev")]
 use std::error::Error as _;
 use std::future::Future;
+#[cfg(feature = "demo")]
 use std::io;
+#[cfg(feature = "demo")]
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +30,8 @@ use crate::ops::{self, Ops, Reloader, Served, Watched, notify, system};
 use crate::proxy::{Proxy, Questions, Rooms};
 use crate::render::RequestIds;
 use crate::server::{self, Listeners};
+#[cfg(feature = "demo")]
+use crate::server::{Certificate, TlsFiles};
 use crate::upstream::{Gate, Limits, SetupError, Upstream};
 
 /// How often what has ended is dropped from memory: moka does so only when it is called.
@@ -153,7 +157,8 @@ impl App {
     }
 
     /// Binds the proxy before a simulated Graph, and a page of faces that are fetched through
-    /// it. Whatever upstream the settings name is left alone.
+    /// it; over TLS, page and photos, where there is a TLS listener. Whatever upstream the
+    /// settings name is left alone.
     ///
     /// # Errors
     ///
@@ -165,14 +170,22 @@ impl App {
         let graph = Graph::bind(settings.clone()).map_err(failed(settings.listen))?;
         config.upstream.base = graph.base_url().parse().map_err(|_| SetupError::Base)?;
         config.upstream.proxy = None;
-        let listen = config.demo_listen;
+        let (listen, tls) = (config.demo_listen, config.server.tls.clone());
         let mut app = Self::bind(config)?;
-        let proxy = app.addresses.iter().find(|(name, _)| *name == "listen");
+        // Looked at by browsers, which have no certificate of their own.
+        let tls = tls.map(|tls| TlsFiles {
+            client_ca: None,
+            ..tls.files
+        });
+        let tls = tls.map(|files| Certificate::load(&files, server::EITHER));
+        let tls = tls.transpose().map_err(server::Error::from)?;
+        let wanted = tls.as_ref().map_or("listen", |_| "tls_listen");
+        let proxy = app.addresses.iter().find(|(name, _)| *name == wanted);
         let proxy = proxy.map_or_else(String::new, |(_, address)| address.clone());
-        let page = Page::start(&graph, proxy, listen).map_err(failed(listen))?;
+        let page = Page::start(&graph, proxy, listen, tls.map(|tls| tls.acceptor()))
+            .map_err(failed(listen))?;
         app.addresses.push(("graph", graph.base_url()));
-        app.addresses
-            .push(("demo", format!("http://{}/", page.address())));
+        app.addresses.push(("demo", page.url()));
         app.demo = Some((graph, page));
         Ok(app)
     }

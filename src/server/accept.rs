@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use super::connection::{self, Protocol, Shared};
 use super::listener::{self, Listener, Stream};
 use super::place::{Peers, Place};
-use super::tls::{Certificate, REREAD};
+use super::tls::{Certificate, EITHER, REREAD};
 use super::{Drained, Error, Listeners, Service, Tls};
 
 /// First and longest pause after the system had no descriptor or memory for a connection.
@@ -37,7 +37,7 @@ pub(super) struct Secure {
 impl Secure {
     pub(super) fn bind(tls: &Tls) -> Result<Self, Error> {
         Ok(Self {
-            certificate: Certificate::load(&tls.files, &[b"h2", b"http/1.1"])?,
+            certificate: Certificate::load(&tls.files, EITHER)?,
             listener: listener::bind_tcp(tls.listen)?,
         })
     }

@@ -44,6 +44,8 @@ use hyper::body::Incoming;
 pub use accept::serve;
 pub use config::{Config, Development, Listen, Tls, TlsFiles};
 pub use listener::listen;
+#[cfg(feature = "demo")]
+pub(crate) use tls::EITHER;
 pub(crate) use tls::REREAD;
 pub use tls::{Certificate, TlsError};
 #[cfg(feature = "tls-dev")]

@@ -31,6 +31,9 @@ pub(crate) const REREAD: Duration = if cfg!(test) {
 /// The protocols a listener speaks, the best first (RFC 7301).
 pub(crate) type Alpn = &'static [&'static [u8]];
 
+/// HTTP/2, and HTTP/1.1 for whoever does not speak it.
+pub(crate) const EITHER: Alpn = &[b"h2", b"http/1.1"];
+
 /// Why the TLS listener cannot use its certificate or key.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {

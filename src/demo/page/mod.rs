@@ -26,8 +26,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::{AbortHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
 
 use super::graph::Graph;
 use super::service::Core;
@@ -73,17 +75,23 @@ const THROTTLED: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub struct Page {
     address: SocketAddr,
+    secure: bool,
     task: AbortHandle,
 }
 
 impl Page {
-    /// Serves the page; its script asks the proxy at `proxy_base`, a URL without a slash at
-    /// its end.
+    /// Serves the page, over TLS where there is `tls`; its script asks the proxy at
+    /// `proxy_base`, a URL without a slash at its end.
     ///
     /// # Errors
     ///
     /// If the address cannot be bound.
-    pub fn start(graph: &Graph, proxy_base: String, listen: SocketAddr) -> io::Result<Self> {
+    pub fn start(
+        graph: &Graph,
+        proxy_base: String,
+        listen: SocketAddr,
+        tls: Option<TlsAcceptor>,
+    ) -> io::Result<Self> {
         let listener = std::net::TcpListener::bind(listen)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
@@ -93,8 +101,13 @@ impl Page {
             proxy_base,
             tokens: Mutex::default(),
         });
-        let task = tokio::spawn(accept(listener, site)).abort_handle();
-        Ok(Self { address, task })
+        let secure = tls.is_some();
+        let task = tokio::spawn(accept(listener, tls, site)).abort_handle();
+        Ok(Self {
+            address,
+            secure,
+            task,
+        })
     }
 
     /// Where it listens.
@@ -104,7 +117,8 @@ impl Page {
 
     /// The URL to open.
     pub fn url(&self) -> String {
-        format!("http://{}/", self.address)
+        let scheme = if self.secure { "https" } else { "http" };
+        format!("{scheme}://{}/", self.address)
     }
 }
 
@@ -123,7 +137,7 @@ struct Site {
     tokens: Mutex<[Option<(String, Time)>; 2]>,
 }
 
-async fn accept(listener: TcpListener, site: Arc<Site>) {
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, site: Arc<Site>) {
     let mut connections = JoinSet::new();
     loop {
         let Ok((stream, _)) = listener.accept().await else {
@@ -131,20 +145,32 @@ async fn accept(listener: TcpListener, site: Arc<Site>) {
             continue;
         };
         while connections.try_join_next().is_some() {}
-        let site = Arc::clone(&site);
+        let (site, tls) = (Arc::clone(&site), tls.clone());
         connections.spawn(async move {
-            let mut builder = Builder::new(TokioExecutor::new());
-            builder.http1().timer(TokioTimer::new());
-            let service = service_fn(|request: Request<Incoming>| {
-                let answer = site.answer(&request);
-                async move { Ok::<_, Infallible>(answer) }
-            });
-            // How a browser ends a connection is its own affair.
-            let _ = builder
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
+            match tls {
+                None => serve(stream, site).await,
+                Some(tls) => {
+                    if let Ok(stream) = tls.accept(stream).await {
+                        serve(stream, site).await;
+                    }
+                }
+            }
         });
     }
+}
+
+/// HTTP/1.1 or HTTP/2, as the browser begins (over TLS as ALPN has it).
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, site: Arc<Site>) {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new());
+    let service = service_fn(move |request: Request<Incoming>| {
+        let answer = site.answer(&request);
+        async move { Ok::<_, Infallible>(answer) }
+    });
+    // How a browser ends a connection is its own affair.
+    let _ = builder
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
 }
 
 impl Site {
@@ -299,7 +325,7 @@ mod tests {
     async fn the_page_asks_nobody_but_its_listener_and_the_proxy() {
         let graph = Graph::start(Settings::default());
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let page = Page::start(&graph, "http://127.0.0.1:1".to_owned(), any).unwrap();
+        let page = Page::start(&graph, "http://127.0.0.1:1".to_owned(), any, None).unwrap();
         assert!(page.url().starts_with("http://127.0.0.1:"));
         for (at, kind, text) in TEXTS {
             // Examples in comments and in the text name hosts that are nobody's.
