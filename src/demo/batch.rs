@@ -1,6 +1,7 @@
 //! `$batch`: up to 20 requests in one, each answered as if it had come alone.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -122,6 +123,9 @@ fn part(core: &Core, ask: &Ask<'_>, caller: &Caller, request: &Value) -> Answer 
         Some(fault) if head::replaces(&fault) => head::instead_of(&fault, ask.settings, ask.now),
         _ => core.answer(&inner, &target, &Ok(caller.clone()), 1),
     };
+    if answer.media && answer.status == StatusCode::OK {
+        core.record.downloads.fetch_add(1, Ordering::Relaxed);
+    }
     core.record.update(number, |seen| {
         seen.status = Some(answer.status.as_u16());
     });

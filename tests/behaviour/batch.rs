@@ -418,37 +418,6 @@ async fn a_personal_accounts_own_photo_given_for_anothers_stays_with_that_token(
     }
 }
 
-#[tokio::test]
-async fn a_page_of_100_faces_is_five_batches_one_call_a_face_and_none_when_warm() {
-    let world = World::with(&[("sharing", "tenant")], |graph| graph.people = 160).await;
-    let tenant = world.graph.tenant();
-    let faces: Vec<String> = tenant
-        .members()
-        .take(100)
-        .map(|one| one.id.clone())
-        .collect();
-    let pages: Vec<Vec<Value>> = faces
-        .chunks(20)
-        .map(|ids| ids.iter().map(|id| photo(id, id)).collect())
-        .collect();
-    for token in [world.token(0), world.token(0)] {
-        for page in &pages {
-            assert_eq!(send(&world, &token, page).await.status, 200);
-        }
-    }
-    // The second token is the first one's principal, and not yet proven: one's own photo proves
-    // it, and another's shows that it is given others'.
-    assert_eq!(world.graph.photo_calls(), 100 + 2);
-    let token = world.token(1);
-    world.graph.clear_seen();
-    send(&world, &token, &pages[0]).await;
-    world.graph.clear_seen();
-    for page in &pages {
-        assert!(send(&world, &token, page).await.is_hit());
-    }
-    assert_eq!(world.graph.count(), 0);
-}
-
 /// A Graph that answers every request with these bytes, and keeps what it was asked.
 async fn scripted(answers: Vec<String>) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -25,6 +25,7 @@ mod isolation;
 mod logs;
 mod model;
 mod operator;
+mod page_of_faces;
 mod proofs;
 mod protocols;
 mod ranges;
