@@ -356,6 +356,7 @@ fn rooms(config: &Config, clock: Clock) -> Result<Rooms, Error> {
         ops: Ops::default(),
         ids: RequestIds::new(u64::from_be_bytes(process)),
         cache_status_key: config.proxy.cache_status_key,
+        preflight: config.proxy.preflight.clone(),
     })
 }
 

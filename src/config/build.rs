@@ -12,6 +12,7 @@ use super::{Config, parse};
 use crate::cache::{CallerDirectives, UpstreamDirectives};
 use crate::identity::{ExtraPermissions, Sharing};
 use crate::ops::{LogFormat, Secret};
+use crate::proxy::Preflight;
 use crate::server::{Development, Listen, Tls, TlsFiles};
 use crate::{cache, identity, ops, proxy, server, upstream};
 
@@ -58,6 +59,7 @@ pub(super) fn build(raw: &RawConfig, mistakes: Vec<Mistake>) -> Result<Config, M
         proxy: proxy::Config {
             waiting_callers: from.number("waiting_callers"),
             cache_status_key: from.switch("cache_status_key"),
+            preflight: preflight(&mut from),
             infer_absent: from.switch("infer_absent"),
             infer_etag: from.switch("infer_etag"),
             refresh_ahead: from.switch("refresh_ahead"),
@@ -200,6 +202,20 @@ fn development(from: &mut Values<'_>) -> Option<Development> {
         }
     };
     Some(Development { directory, names })
+}
+
+fn preflight(from: &mut Values<'_>) -> Preflight {
+    let origins = from.list("preflight_origins", parse::origin);
+    if !from.choice("preflight", &[false, true]) {
+        return Preflight::Pass;
+    }
+    if !from.is_set("preflight_origins") {
+        from.wrong(
+            "preflight",
+            "answer needs preflight_origins: the origins of the pages to answer",
+        );
+    }
+    Preflight::Answer(origins)
 }
 
 fn upstream(from: &mut Values<'_>, body_timeout: Duration) -> upstream::Config {

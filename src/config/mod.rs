@@ -52,6 +52,8 @@ pub const SETTINGS: &[Setting] = &[
     setting("stale_if_error", "24h", Time("0s", "30d"), "how long an expired photo may be shown while Graph cannot be asked; never beyond the caller's proof"),
     setting("caller_directives", "ignore", Choice(&["ignore", "honour"]), "whether callers' Cache-Control is obeyed"),
     setting("upstream_directives", "operator", Choice(&["operator", "honour"]), "what rules freshness: the lifetimes here, or what Graph's answer says; `no-store` and `Vary` are obeyed either way"),
+    setting("preflight", "pass", Choice(&["pass", "answer"]), "whether preflights of photo reads go to Graph, or are answered here for `preflight_origins`"),
+    setting("preflight_origins", "", List("origins such as `https://app.example`, or `*`"), "pages of which origins are answered; others' preflights still go to Graph"),
     setting("refresh_ahead", "true", Switch, "whether a photo in demand is refreshed shortly before it expires"),
     setting("infer_absent", "true", Switch, "whether \"no photo\" of the largest size answers for the other sizes too"),
     setting("infer_etag", "true", Switch, "whether a photo's tag and the tag in its metadata speak for each other"),

@@ -87,6 +87,28 @@ pub(super) fn host(text: &str) -> Option<String> {
     (!plain.ends_with('.')).then_some(plain)
 }
 
+/// An origin as browsers write it (RFC 6454 §6.2): scheme and host in small letters, no default
+/// port, nothing after it. `*` is any.
+pub(super) fn origin(text: &str) -> Option<String> {
+    if text == "*" {
+        return Some(text.to_owned());
+    }
+    let uri = bare(text)?;
+    let authority = uri.authority()?;
+    let (scheme, default) = match uri.scheme_str()? {
+        "https" => ("https", 443),
+        "http" => ("http", 80),
+        _ => return None,
+    };
+    if authority.as_str().contains(['@', '*']) || text.ends_with('/') {
+        return None;
+    }
+    Some(match authority.port_u16().filter(|port| *port != default) {
+        Some(port) => format!("{scheme}://{}:{port}", authority.host()),
+        None => format!("{scheme}://{}", authority.host()),
+    })
+}
+
 /// A GUID in small letters.
 pub(super) fn guid(text: &str) -> Option<String> {
     let dashed = text.char_indices().all(|(at, letter)| match at {

@@ -1,5 +1,7 @@
 //! The narrator's part of the settings.
 
+use super::Preflight;
+
 /// The narrator's part of the settings.
 #[expect(
     clippy::struct_excessive_bools,
@@ -11,6 +13,8 @@ pub struct Config {
     pub waiting_callers: usize,
     /// Whether `Cache-Status` names the key.
     pub cache_status_key: bool,
+    /// Who answers preflights of photo reads.
+    pub preflight: Preflight,
     /// Whether "no photo" of the largest size is taken for the other sizes too.
     pub infer_absent: bool,
     /// Whether a picture's tag and the tag in its metadata speak for each other.

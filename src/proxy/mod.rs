@@ -13,6 +13,7 @@ mod fallback;
 mod first;
 mod gather;
 mod infer;
+pub mod preflight;
 mod question;
 mod told;
 mod verify;
@@ -27,6 +28,7 @@ use hyper::body::Incoming;
 
 pub use config::Config;
 pub use explain::{Explanation, Look, Whom};
+pub use preflight::Preflight;
 pub use question::Questions;
 use wanted::{Facts, Wanted};
 
@@ -79,6 +81,8 @@ pub struct Rooms {
     pub ids: RequestIds,
     /// Whether `Cache-Status` names the key.
     pub cache_status_key: bool,
+    /// Who answers preflights of photo reads.
+    pub preflight: Preflight,
 }
 
 /// What is to be done about a photo request.
@@ -114,7 +118,12 @@ impl Proxy {
         if !self.0.trust.stands() {
             return self.pass_through(request).await;
         }
-        match route::recognise(request.method(), request.uri(), request.headers(), has_body) {
+        let (method, target) = (request.method(), request.uri());
+        let preflight = &self.0.preflight;
+        if let Some(answer) = preflight.answer(method, target, request.headers(), has_body) {
+            return answer;
+        }
+        match route::recognise(method, target, request.headers(), has_body) {
             Recognition::Read(photo) => self.read(request, photo, now).await,
             Recognition::Write(write) => self.write(request, &write, now).await,
             Recognition::Batch(version) => self.batch(request, version, now).await,

@@ -17,6 +17,9 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("client-request-id");
 const BYTES: HeaderValue = HeaderValue::from_static("bytes");
 
+/// What a reply from memory depends on: who asks, and whether a page of another origin does.
+const VARY: HeaderValue = HeaderValue::from_static("authorization, origin");
+
 /// What a page of another origin may read of our answers: Graph's own list, and what we add.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "ETag, Location, Preference-Applied, Content-Range, request-id, client-request-id, \
@@ -115,7 +118,7 @@ fn held_reply(
     }
     // Never to a shared cache; and a browser's own must not give one account's photo to the
     // next account that signs in there.
-    fields.insert(header::VARY, HeaderValue::from_name(header::AUTHORIZATION));
+    fields.insert(header::VARY, VARY);
     fields.insert(header::CACHE_CONTROL, cache_control(stored, now));
     fields.insert(
         header::X_CONTENT_TYPE_OPTIONS,

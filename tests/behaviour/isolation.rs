@@ -336,7 +336,7 @@ async fn views_sizes_versions_and_variants_never_answer_for_each_other() {
         let again = world.hit(path, &token).await;
         assert_eq!(again.body, first.body, "{path}");
         assert_eq!(again.field("content-type"), first.field("content-type"));
-        assert_eq!(again.field("vary"), "authorization", "{path}");
+        assert_eq!(again.field("vary"), "authorization, origin", "{path}");
     }
 }
 

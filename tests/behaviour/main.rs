@@ -26,6 +26,7 @@ mod logs;
 mod model;
 mod operator;
 mod page_of_faces;
+mod preflight;
 mod proofs;
 mod protocols;
 mod ranges;

@@ -10,8 +10,9 @@ const binary = process.env.BINARY
 
 /** The demo, on free ports; without an admin listener unless a flag says where. */
 export async function startDemo(...flags) {
-  const admin = flags.includes('--admin') ? [] : ['--admin', 'off'];
-  const child = spawn(binary, ['demo', '--listen', '127.0.0.1:0', '--demo-listen', '127.0.0.1:0', ...admin, ...flags],
+  const usual = [['--listen', '127.0.0.1:0'], ['--demo-listen', '127.0.0.1:0'], ['--admin', 'off']];
+  const rest = usual.filter(([flag]) => !flags.includes(flag)).flat();
+  const child = spawn(binary, ['demo', ...rest, ...flags],
     { stdio: ['ignore', 'pipe', 'inherit'] });
   const addresses = {};
   for await (const line of createInterface({ input: child.stdout })) {

@@ -127,6 +127,14 @@ fn each_flag_that_cannot_stand_is_said_with_the_reason() {
             "admin = \"127.0.0.1:8080\" (flag --admin): the same address as listen",
         ),
         (
+            "--preflight=answer",
+            "preflight = \"answer\" (flag --preflight): answer needs preflight_origins: the origins of the pages to answer",
+        ),
+        (
+            "--preflight-origins=app.example",
+            "preflight_origins = \"app.example\" (flag --preflight-origins): expected a list of origins such as `https://app.example`, or `*`",
+        ),
+        (
             "--photo-ttl=1h --photo_ttl=2h",
             "photo_ttl (flag --photo-ttl): given more than once",
         ),

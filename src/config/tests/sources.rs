@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::super::{Command, Config, Kind, Origin, SETTINGS};
 use super::config;
 use crate::identity::Sharing;
+use crate::proxy::Preflight;
 use crate::server::{Listen, Tls, TlsFiles};
 
 #[test]
@@ -62,6 +63,9 @@ fn every_setting_is_read_from_flag_environment_and_file() {
         "admin_tls_cert",
         "admin_tls_key",
         "admin_client_ca",
+        // A list of its own kind of words.
+        "preflight",
+        "preflight_origins",
     ];
     for setting in SETTINGS
         .iter()
@@ -105,14 +109,16 @@ fn every_word_the_table_offers_is_taken() {
     for setting in SETTINGS {
         if let Kind::Choice(words) = setting.kind {
             let taken = words.iter().map(|word| {
-                let config = Config::with([(setting.key, *word)]).unwrap();
+                let origins = ("preflight_origins", "https://app.example");
+                let config = Config::with([(setting.key, *word), origins]).unwrap();
                 format!(
-                    "{:?} {:?} {:?} {:?} {:?}",
+                    "{:?} {:?} {:?} {:?} {:?} {:?}",
                     config.upstream.base,
                     config.identity.sharing,
                     config.cache.caller_directives,
                     config.cache.upstream_directives,
-                    config.ops.log_format
+                    config.ops.log_format,
+                    config.proxy.preflight
                 )
             });
             assert_eq!(
@@ -321,6 +327,33 @@ fn a_development_certificate_is_kept_where_programs_keep_their_state() {
         }
     }
     assert_eq!(config(&[], &[home], "").development, None);
+}
+
+#[test]
+fn origins_are_read_as_browsers_write_them() {
+    let origins = "https://App.Example:443,http://localhost:3000,http://[::1]:80,*";
+    let config = Config::with([("preflight", "answer"), ("preflight_origins", origins)]).unwrap();
+    let read = [
+        "https://app.example",
+        "http://localhost:3000",
+        "http://[::1]",
+        "*",
+    ];
+    assert_eq!(
+        config.proxy.preflight,
+        Preflight::Answer(read.map(ToOwned::to_owned).to_vec())
+    );
+    for odd in [
+        "app.example",
+        "https://app.example/",
+        "https://a@b",
+        "null",
+        "ftp://a",
+        "https://*.a",
+    ] {
+        let read = Config::with([("preflight_origins", odd)]);
+        assert!(read.is_err(), "{odd}");
+    }
 }
 
 #[test]
