@@ -32,10 +32,10 @@ pub async fn watch(watched: Watched) {
             }
             match state {
                 State::Over => {
-                    tracing::warn!(listener, "the TLS certificate has ended: callers refuse it")
+                    tracing::warn!(listener, "the TLS certificate has ended: callers refuse it");
                 }
                 State::Days(days) => {
-                    tracing::warn!(listener, days, "the TLS certificate ends soon")
+                    tracing::warn!(listener, days, "the TLS certificate ends soon");
                 }
             }
         }
