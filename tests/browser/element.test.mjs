@@ -63,6 +63,11 @@ const shown = () => page.$$eval('graph-photo', (all) => all.map((one) => {
 }));
 const told = () => page.evaluate(() => window.told);
 const faces = (count, more = {}) => Array.from({ length: count }, (_, n) => ({ 'user-id': `p${n}`, name: `Ada N${n}`, loading: 'eager', ...more }));
+/** Frame by frame until it is so. */
+async function until(so) {
+  for (let frame = 0; frame < 600 && !so(); frame += 1) { await page.evaluate(() => new Promise(requestAnimationFrame)); }
+  assert.ok(so(), String(so));
+}
 /** The number in `/users/pN/…`. */
 const number = (url) => Number(url.match(/\/p(\d+)\//)[1]);
 
@@ -162,9 +167,9 @@ test('an element given to somebody else never shows the one before', async () =>
     new MutationObserver(() => { const image = root.querySelector('img'); if (image) { window.seen.push(image.naturalWidth); } }).observe(root, { childList: true, subtree: true });
   });
   const give = (id) => page.$eval('graph-photo', (one, id) => one.setAttribute('user-id', id), id);
-  while (stage.batches.length < 1) { await page.evaluate(() => new Promise(requestAnimationFrame)); }
+  await until(() => stage.batches.length >= 1);
   await give('p40');
-  while (stage.batches.length < 2) { await page.evaluate(() => new Promise(requestAnimationFrame)); }
+  await until(() => stage.batches.length >= 2);
   old.let();
   await page.waitForFunction(() => document.querySelectorAll('graph-photo')[1].state === 'photo');
   assert.deepEqual((await shown())[0], 'OO');
@@ -292,12 +297,12 @@ test('who is gone is not asked for, and a request that nobody waits for ends', a
   const never = gate();
   stage.part = () => never.open;
   await place(...faces(3));
-  while (stage.batches.length < 1) { await page.evaluate(() => new Promise(requestAnimationFrame)); }
+  await until(() => stage.batches.length >= 1);
   await page.evaluate(() => document.querySelector('graph-photo').remove());
   await page.evaluate(() => new Promise(requestAnimationFrame));
   assert.equal(stage.gone, 0, 'two still wait');
   await page.evaluate(() => document.body.replaceChildren());
-  while (stage.gone < 1) { await page.evaluate(() => new Promise(requestAnimationFrame)); }
+  await until(() => stage.gone >= 1);
   never.let(missing);
   // Moved within the page, an element keeps its picture.
   stage.part = () => picture(4);
@@ -314,6 +319,10 @@ test('after forget, and for another person\'s token, no picture of before is sho
   await place({ 'user-id': 'me', name: 'First Me' });
   await settled();
   assert.deepEqual(await shown(), [11]);
+  await page.evaluate(() => window.lib.forget());
+  assert.deepEqual(await shown(), ['FM']);
+  await settled();
+  assert.deepEqual([await shown(), stage.batches.length], [[11], 2]);
   const before = await page.$eval('graph-photo', (one) => one.shadowRoot.querySelector('img').src);
   const late = gate();
   stage.whole = async () => { await late.open; return null; };
@@ -331,7 +340,7 @@ test('an answer for a person who has signed out meanwhile is not shown', async (
   stage.whole = async ({ token }) => { if (token === 'Bearer first') { await late.open; } return null; };
   stage.part = (url, token) => picture(token === 'Bearer first' ? 11 : 22);
   await place({ 'user-id': 'me', name: 'First Me' });
-  while (stage.batches.length < 1) { await page.evaluate(() => new Promise(requestAnimationFrame)); }
+  await until(() => stage.batches.length >= 1);
   await page.evaluate(() => window.lib.setTokenProvider(() => 'other'));
   late.let();
   await settled();
