@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const PAGES: [&str; 2] = ["docs/clients.md", "docs/leaving-graph-toolkit.md"];
 const PLACES: [&str; 2] = ["tests/clients", "tests/browser"];
@@ -118,7 +118,9 @@ fn every_piece_marked_for_the_documentation_stands_in_it() {
     let mut marked = BTreeSet::new();
     for place in PLACES {
         let files = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(place)).unwrap();
-        let files = files.map(|file| file.unwrap().path()).filter(is_code);
+        let files = files
+            .map(|file| file.unwrap().path())
+            .filter(|file| is_code(file));
         for file in files {
             let name = format!("{place}/{}", file.file_name().unwrap().display());
             marked.extend(read(&file).lines().filter_map(|line| {
@@ -134,7 +136,7 @@ fn every_piece_marked_for_the_documentation_stands_in_it() {
     assert!(shown.len() >= 10, "{shown:?}");
 }
 
-fn is_code(file: &PathBuf) -> bool {
+fn is_code(file: &Path) -> bool {
     file.extension()
         .is_some_and(|kind| kind == "mjs" || kind == "py")
 }
