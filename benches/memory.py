@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Measures the real binary's memory against what the cache accounts for, and what a purge returns.
 
-    cargo build --release --no-default-features
+    cargo build --release --no-default-features --features jemalloc
     benches/memory.py target/release/graph-photo-proxy [NAME=VALUE ...] [--cache 256MiB]
 
 10,000 people have photos of about 60 KB, 20,000 thumbnails of about 2 KB (sizes vary by half, as
 people's do). Everybody's is asked for once through the proxy; then again in two more companies of the
 same size, so that with a small --cache every photo pushes others out; then all is purged. NAME=VALUE
-goes into the binary's environment: LD_PRELOAD tries another allocator. One line a step, in MiB.
+goes into the binary's environment: LD_PRELOAD tries another allocator on a binary built without the
+feature `jemalloc`. One line a step, in MiB.
 """
 
 import asyncio
@@ -51,23 +52,70 @@ async def ask(address, requests):
     writer.close()
 
 
+def numbered(company, number):
+    """The request for somebody's photo."""
+    return (b"GET /v1.0/users/%08x-0000-4000-8000-%012x/photo/$value HTTP/1.1\r\nHost: p\r\n"
+            b"Authorization: Bearer a-token\r\n\r\n" % (company, number))
+
+
 async def everybody(address, company):
     order = list(range(len(PEOPLE)))
     random.Random(company).shuffle(order)
-    requests = [
-        b"GET /v1.0/users/%08x-0000-4000-8000-%012x/photo/$value HTTP/1.1\r\nHost: p\r\n"
-        b"Authorization: Bearer a-token\r\n\r\n" % (company, number)
-        for number in order
-    ]
+    requests = [numbered(company, number) for number in order]
     await asyncio.gather(*(ask(address, requests[at::CONNECTIONS]) for at in range(CONNECTIONS)))
 
 
-async def page(address, request):
-    reader, writer = await asyncio.open_connection(*address.rsplit(":", 1))
-    writer.write(request)
-    answer = await reader.read()
-    writer.close()
-    return answer.decode()
+class Server:
+    """The binary before that Graph, with these settings, for the length of an `async with`."""
+
+    def __init__(self, binary, graph, environment=None, **settings):
+        self.binary, self.graph, self.environment = binary, graph, environment or {}
+        self.settings = {
+            "listen": "127.0.0.1:0", "admin": "127.0.0.1:0", "cache-memory": "1GiB", "upstream-concurrency": "64",
+            "photo-ttl": "1d", "log": "error", **settings,
+        }
+
+    async def __aenter__(self):
+        self.upstream = await asyncio.start_server(self.graph, "127.0.0.1", 0, limit=1 << 20)
+        port = self.upstream.sockets[0].getsockname()[1]
+        flags = [f"--{name}={value}" for name, value in self.settings.items()]
+        self.process = subprocess.Popen(
+            [self.binary, f"--upstream=http://127.0.0.1:{port}", *flags],
+            env=self.environment, stdout=subprocess.PIPE, text=True)
+        self.addresses = {}
+        while "admin" not in self.addresses:
+            name, address = self.process.stdout.readline().split()
+            self.addresses[name] = address.split("://")[1]
+        self.listen, self.admin = self.addresses["listen"], self.addresses["admin"]
+        return self
+
+    async def __aexit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+        self.process.stdout.close()
+        self.upstream.close()
+
+    async def page(self, request):
+        reader, writer = await asyncio.open_connection(*self.admin.rsplit(":", 1))
+        writer.write(request)
+        answer = await reader.read()
+        writer.close()
+        return answer.decode()
+
+    async def purge(self):
+        said = await self.page(b"POST /purge HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                               b"Content-Type: application/json\r\nContent-Length: 19\r\n\r\n" + b'{"everything":true}')
+        assert " 200 " in said, said
+
+    async def settled(self):
+        """Memory in bytes: what the cache counts, what the process has, and had at most."""
+        await asyncio.sleep(7)  # the timer that drops what has ended comes every 5 seconds
+        text = await self.page(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        held = [line for line in text.splitlines() if line.startswith("graph_photo_proxy_cache_held_bytes ")]
+        status = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        resident, most = (next(int(line.split()[1]) * 1024 for line in status if line.startswith(name))
+                          for name in ("VmRSS", "VmHWM"))
+        return {"accounted": float(held[0].split()[1]), "resident": resident, "most": most}
 
 
 async def main():
@@ -78,44 +126,25 @@ async def main():
         cache = arguments[at + 1]
         del arguments[at : at + 2]
     binary, environment = arguments[0], dict(pair.split("=", 1) for pair in arguments[1:])
-    server = await asyncio.start_server(graph, "127.0.0.1", 0, limit=1 << 20)
-    port = server.sockets[0].getsockname()[1]
-    settings = {
-        "listen": "127.0.0.1:0", "admin": "127.0.0.1:0", "upstream": f"http://127.0.0.1:{port}",
-        "cache-memory": cache, "upstream-concurrency": "64", "photo-ttl": "1d", "log": "error",
-    }
-    process = subprocess.Popen(
-        [binary, *(f"--{name}={value}" for name, value in settings.items())],
-        env=environment, stdout=subprocess.PIPE, text=True)
-    addresses = dict(process.stdout.readline().split() for _ in range(2))
-    listen, admin = (addresses[name].removeprefix("http://") for name in ("listen", "admin"))
 
     async def tell(step):
-        await asyncio.sleep(7)  # the timer that drops what has ended comes every 5 seconds
-        text = await page(admin, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        held = [line for line in text.splitlines() if line.startswith("graph_photo_proxy_cache_held_bytes ")]
-        held = float(held[0].split()[1]) / 2**20
-        status = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-        rss = [int(line.split()[1]) / 1024 for line in status if line.startswith("VmRSS")][0]
-        ratio = f"{rss / held:5.2f}" if held > 1 else "    -"
-        print(f"{step:10} accounted {held:7.1f}  resident {rss:7.1f}  ratio {ratio}", flush=True)
+        now = {name: size / 2**20 for name, size in (await server.settled()).items()}
+        ratio = f"{now['resident'] / now['accounted']:5.2f}" if now["accounted"] > 1 else "    -"
+        print(f"{step:11} accounted {now['accounted']:7.1f}  resident {now['resident']:7.1f}  "
+              f"at most {now['most']:7.1f}  ratio {ratio}", flush=True)
 
-    try:
+    async with Server(binary, graph, environment, **{"cache-memory": cache}) as server:
         await tell("idle")
         for company in (1, 2, 3):
-            await everybody(listen, company)
+            await everybody(server.listen, company)
             await tell(f"company {company}")
-        said = await page(admin, b"POST /purge HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-                   b"Content-Type: application/json\r\nContent-Length: 19\r\n\r\n" + b'{"everything":true}')
-        assert " 200 " in said, said
+        await server.purge()
         await tell("purged")
         await asyncio.sleep(20)
         await tell("20 s later")
-        await everybody(listen, 4)
+        await everybody(server.listen, 4)
         await tell("filled anew")
-    finally:
-        process.terminate()
-        process.wait()
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -78,7 +78,7 @@ def run(command, dev):
     if dev:
         # The same link step on what the tests have built already.
         command = command.replace("cargo auditable rustc", "cargo rustc --quiet")
-        command = command.replace(" --release --no-default-features", "")
+        command = command.replace(" --release --no-default-features --features jemalloc", "")
         command = command.replace("target/release/", "target/debug/")
         command = command.replace("crt-static", "crt-static -C strip=symbols")
         print(f"  (as: {command})")

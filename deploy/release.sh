@@ -14,11 +14,11 @@ command -v cargo-auditable >/dev/null || cargo install --quiet --locked cargo-au
 command -v cargo-cyclonedx >/dev/null || cargo install --quiet --locked cargo-cyclonedx --version 0.5.9
 
 mkdir -p "$out"
-cargo auditable rustc --quiet --locked --release --no-default-features --bin $name -- -C target-feature=+crt-static
+cargo auditable rustc --quiet --locked --release --no-default-features --features jemalloc --bin $name -- -C target-feature=+crt-static
 install -m 0755 target/release/$name "$out/$name"
 
 # The tool writes beside Cargo.toml.
-cargo cyclonedx --quiet --format json --spec-version 1.5 --no-default-features --override-filename $name.cdx
+cargo cyclonedx --quiet --format json --spec-version 1.5 --no-default-features --features jemalloc --override-filename $name.cdx
 mv $name.cdx.json "$out/"
 
 python3 - "$out/$name" "$out/$name.cdx.json" <<'E2'

@@ -9,6 +9,11 @@ use graph_photo_proxy::config::{self, Command, Config};
 use graph_photo_proxy::ops::{reload, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
+/// Gives what is no longer held back to the system, which glibc's does not.
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// A setting is wrong (BSD `sysexits.h`: `EX_USAGE`).
 const BAD_SETTING: u8 = 64;
 

@@ -16,6 +16,18 @@ use super::stored::{StoredBody, StoredResponse};
 /// What an entry weighs besides its bytes: key, head and moka's own bookkeeping.
 const ENTRY_OVERHEAD: u32 = 1_024;
 
+/// What so many bytes take in memory: sizes come in classes, four to each doubling (jemalloc(3),
+/// IMPLEMENTATION NOTES), so that up to a fifth is taken and not used. Photos are counted as
+/// what they take, or the bound would be none.
+fn allocated(bytes: usize) -> usize {
+    let Some(most) = bytes.checked_sub(1) else {
+        return 0;
+    };
+    // Below 128 bytes a class is 16 bytes; above, a quarter of the power of two beneath.
+    let step = 1 << most.max(64).ilog2().saturating_sub(2);
+    bytes.next_multiple_of(step)
+}
+
 /// The key of a slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum SlotKey {
@@ -86,7 +98,7 @@ impl Slot {
             },
             Self::Body(bytes, _) => bytes.len(),
         };
-        u32::try_from(bytes)
+        u32::try_from(allocated(bytes))
             .unwrap_or(u32::MAX)
             .saturating_add(ENTRY_OVERHEAD)
     }
@@ -150,5 +162,33 @@ impl Removals {
             ("replaced", read(&self.replaced)),
             ("size", read(&self.crowded_out)),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_photo_weighs_what_it_takes_and_not_what_it_is_long() {
+        for (bytes, taken) in [
+            (0, 0),
+            (1, 16),
+            (16, 16),
+            (17, 32),
+            (112, 112),
+            (113, 128),
+            (129, 160),
+            (1_500, 1_536),
+            (2_048, 2_048),
+            (2_049, 2_560),
+            (60_000, 65_536),
+            (65_537, 81_920),
+            (4 << 20, 4 << 20),
+        ] {
+            assert_eq!(allocated(bytes), taken, "{bytes}");
+        }
+        let photo = Slot::Body(Bytes::from(vec![0; 60_000]), Duration::ZERO);
+        assert_eq!(photo.weight(), 65_536 + ENTRY_OVERHEAD);
     }
 }

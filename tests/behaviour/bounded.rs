@@ -17,6 +17,7 @@ use crate::support::frames::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, GET, HEADERS, PING, POST, RST_STREAM, SETTINGS,
     WINDOW_UPDATE, connect, frame,
 };
+use crate::support::raw::exchange;
 use crate::support::wire::{RawGraph, Wire, soon};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
@@ -213,4 +214,43 @@ async fn a_thousand_heads_of_the_largest_size_leave_no_memory_behind() {
     let (_, most) = binary.memory();
     let growth = most.saturating_sub(before);
     assert!(growth < GROWTH, "grew by {growth} KiB");
+}
+
+#[tokio::test]
+async fn memory_goes_back_to_the_system_after_a_purge() {
+    const PHOTOS: usize = 600;
+    let graph = RawGraph::serving(|_, mut wire| async move {
+        let mut photo = vec![0xFF, 0xD8, 0xFF];
+        photo.resize(60_000, 7);
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nETag: \"1\"\r\nContent-Length: 60000\r\n\r\n";
+        while wire.request().await.is_some() {
+            wire.send([head.as_bytes(), &photo].concat()).await;
+        }
+    })
+    .await;
+    let binary = Binary::start(&graph.url(), &[("admin", "127.0.0.1:0")]);
+    let mut wire = Wire::to(binary.address).await;
+    let mut small = 0;
+    for n in 0..PHOTOS {
+        if n == 20 {
+            small = binary.memory().0; // What every request needs is there.
+        }
+        let path = format!("/v1.0/users/00000000-0000-4000-8000-{n:012}/photo/$value");
+        let auth = "Authorization: Bearer some.opaque-token-0123456789";
+        wire.send(format!("GET {path} HTTP/1.1\r\nHost: p\r\n{auth}\r\n\r\n"))
+            .await;
+        assert_eq!(soon(wire.answer("GET")).await.unwrap().body.len(), 60_000);
+    }
+    let full = binary.memory().0;
+    let purge = "POST /purge HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 19\r\n\r\n{\"everything\":true}";
+    let answer = soon(exchange(binary.admin.unwrap(), purge.as_bytes())).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    // It takes the allocator's thread a second or so.
+    soon(async {
+        while binary.memory().0 > small + 6 * 1024 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    assert!(full > small + 30 * 1024, "{small}, then {full} KiB");
 }

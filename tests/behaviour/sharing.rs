@@ -411,8 +411,10 @@ async fn under_verified_the_same_bytes_are_held_once_however_graph_tags_them() {
             Conditional::NewTag => 1,
             _ => 0,
         };
+        // A photo counts as what it takes in memory, which is up to a quarter more.
         let beyond = weight - size - entries * 1_024;
-        assert!(beyond <= asked * 400, "{mode:?}: {beyond} bytes");
+        let most = size / 4 + asked * 400;
+        assert!(beyond <= most, "{mode:?}: {beyond} bytes");
     }
 }
 

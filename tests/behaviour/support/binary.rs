@@ -16,6 +16,8 @@ pub(crate) struct Binary {
     child: Child,
     /// Where its plain listener is.
     pub(crate) address: SocketAddr,
+    /// Where the operator's listener is, if it is on.
+    pub(crate) admin: Option<SocketAddr>,
     log: Arc<Mutex<Vec<u8>>>,
     reading: Option<JoinHandle<()>>,
 }
@@ -50,15 +52,20 @@ impl Binary {
             }
         });
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let address = loop {
+        // In the order in which they are printed.
+        let mut next = |name: &str| loop {
             let line = lines.next().expect("it says where it listens").unwrap();
-            if let Some(address) = line.strip_prefix("listen http://") {
+            if let Some((_, address)) = line.split_once(name) {
                 break address.parse().unwrap();
             }
         };
+        let is_set = |key: &str| settings.iter().any(|(set, _)| *set == key);
+        let address = next("listen http://");
+        let admin = is_set("admin").then(|| next("admin http://"));
         Self {
             child,
             address,
+            admin,
             log,
             reading: Some(reading),
         }
@@ -66,9 +73,19 @@ impl Binary {
 
     /// Asks it to stop, as a service manager does.
     pub(crate) fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
-        let done = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        let done = Command::new("kill").args([name, &pid]).status().unwrap();
         assert!(done.success());
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8_lossy(&self.log.lock().unwrap()).into_owned()
     }
 
     /// Waits for its end, off the runtime's threads; how it ended, and all that it logged.
