@@ -288,27 +288,16 @@ impl Desk {
     }
 
     fn figures(&self, with_history: bool) -> Answer {
-        let mut figures = report::figures(&self.watched);
-        if with_history && let Some(figures) = figures.as_object_mut() {
-            figures.insert("history".to_owned(), self.watched.history().json());
-        }
+        let figures = if with_history {
+            report::with_history(&self.watched)
+        } else {
+            report::figures(&self.watched)
+        };
         json_page(StatusCode::OK, &figures)
     }
 
     fn config(&self) -> Answer {
-        let effective = self.watched.effective();
-        let settings: serde_json::Map<String, Value> = effective
-            .iter()
-            .map(|entry| {
-                let setting = json!({
-                    "value": entry.value,
-                    "origin": entry.origin.to_string(),
-                    "hidden": entry.hidden,
-                });
-                (entry.key.to_owned(), setting)
-            })
-            .collect();
-        json_page(StatusCode::OK, &settings.into())
+        json_page(StatusCode::OK, &report::settings(&self.watched))
     }
 }
 

@@ -5,11 +5,12 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use super::admin::{Answer, json_page, problem};
+use super::report;
 use super::watched::Watched;
 use crate::identity::{Caller, Credential, Permissions};
-use crate::proxy::{Explanation, Look, Whom};
-use crate::render::CacheStatus;
+use crate::proxy::{Explanation, Look, Reading, Whom};
 use crate::route::PhotoRequest;
+use crate::upstream::gate::Breaking;
 
 /// Answers, or says what is missing.
 pub(super) fn answer(watched: &Watched, request: &Request<Incoming>) -> Answer {
@@ -71,17 +72,29 @@ fn words(explanation: &Explanation) -> Value {
             "proof_left_seconds": reading.proof_left.map(|left| left.as_secs()),
             "looks": reading.looks.iter().map(look).collect::<Vec<_>>(),
             "gate_closed_seconds": reading.closed_for.map(|wait| wait.as_secs_f64()),
+            "breaker": reading.broken.map(|(cause, breaking)| report::breaker(cause, breaking)),
             "cache_status": reading.status.field(None, None).to_str().unwrap_or_default(),
-            "verdict": verdict(reading.status),
+            "verdict": verdict(reading),
         }),
     }
 }
 
-fn verdict(status: CacheStatus) -> String {
-    match (status.forward, status.detail) {
-        (None, None) => "answered from memory".to_owned(),
-        (None, Some(_)) => "answered from memory, and renewed behind".to_owned(),
-        (Some(why), _) => format!("Graph is asked first ({})", why.token()),
+fn verdict(reading: &Reading) -> String {
+    let why = match (reading.status.forward, reading.status.detail) {
+        (None, None) => return "answered from memory".to_owned(),
+        (None, Some(_)) => return "answered from memory, and renewed behind".to_owned(),
+        (Some(why), _) => why.token(),
+    };
+    let Some(wait) = reading.closed_for else {
+        return format!("Graph is asked first ({why})");
+    };
+    let seconds = wait.as_secs_f64().ceil();
+    match reading.broken {
+        Some((cause, Breaking::Open(_))) => {
+            let reason = cause.reason();
+            format!("Graph would be asked first ({why}), but not for {seconds} s: {reason}")
+        }
+        _ => format!("Graph would be asked first ({why}), but has said to wait for {seconds} s"),
     }
 }
 

@@ -18,6 +18,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::figures::{FAILURES, Histogram, INSTEAD, KINDS, NOT_STORED, SOURCES, VIEWS, WAYS};
 use super::watched::Watched;
 use super::{Canary, system};
+use crate::upstream::gate::{Breaking, Cause, Standing};
 
 /// The media type of what [`text`] gives.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -184,9 +185,7 @@ impl Watched {
         let longest = standings
             .first()
             .map_or(0.0, |standing| standing.closed_for.as_secs_f64());
-        let sum = |of: fn(&crate::upstream::gate::Standing) -> usize| -> usize {
-            standings.iter().map(of).sum()
-        };
+        let sum = |of: fn(&Standing) -> usize| -> usize { standings.iter().map(of).sum() };
         page.gauge(
             "gate_budgets",
             "Budgets in use (tenant and application)",
@@ -217,6 +216,7 @@ impl Watched {
             Some(&Unit::Seconds),
             &total.as_secs_f64(),
         )?;
+        self.breakers(page, &standings)?;
         page.gauge(
             "upstream_in_flight",
             "Photo calls in flight",
@@ -234,6 +234,37 @@ impl Watched {
             "Callers waiting for another's question",
             None,
             &self.rooms.questions.waiting(),
+        )
+    }
+
+    fn breakers(&self, page: &mut Page<'_>, standings: &[Standing]) -> fmt::Result {
+        let gate = self.rooms.questions.gate();
+        let kinds = standings.iter().flat_map(|standing| &standing.breakers);
+        // The worst of all budgets and kinds of owners: how many there are is not fixed.
+        let answers = kinds.map(|(_, breaking)| *breaking);
+        let answers = answers.max_by_key(|breaking| breaking.rank());
+        let reach = gate.reach(self.rooms.clock.now());
+        let mut states = Vec::new();
+        for (cause, breaking) in [
+            (Cause::Connections, reach),
+            (Cause::Answers, answers.unwrap_or(Breaking::Closed)),
+        ] {
+            for word in Breaking::WORDS {
+                let labels = [("cause", cause.word()), ("state", word)];
+                states.push((labels, u64::from(breaking.word() == word)));
+            }
+        }
+        page.gauges(
+            "breaker",
+            "Whether questions are held back because Graph fails; of answers the worst of all budgets",
+            None,
+            &states,
+        )?;
+        let openings = Cause::ALL.map(|cause| ([("cause", cause.word())], gate.openings(cause)));
+        page.counters(
+            "breaker_openings",
+            "How often Graph has failed so often in a row that questions were held back",
+            &openings,
         )
     }
 

@@ -45,6 +45,11 @@ impl Reloader {
         Self(watched)
     }
 
+    /// What is watched.
+    pub fn watched(&self) -> &Watched {
+        &self.0
+    }
+
     /// Takes over what can change live, and says what changed.
     pub fn reload(&self, config: &Config) -> Reloaded {
         let mut effective = self.0.effective();

@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 use super::figures::{FAILURES, Figures, Histogram, INSTEAD, NOT_STORED, SOURCES, WAYS};
 use super::watched::Watched;
 use super::{Canary, system};
+use crate::clock::Time;
+use crate::upstream::gate::{Breaking, Cause, Standing};
 
 /// Everything the dashboard shows, as it is now.
 pub(super) fn figures(watched: &Watched) -> Value {
@@ -28,6 +30,7 @@ pub(super) fn figures(watched: &Watched) -> Value {
             })
         })
         .collect();
+    let breakers = breakers(watched, &standings, now);
     let (closures, closed) = rooms.questions.gate().closed();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -57,6 +60,7 @@ pub(super) fn figures(watched: &Watched) -> Value {
         "hit": histogram(&figures.hit),
         "graph": histogram(&figures.graph),
         "budgets": budgets,
+        "breakers": breakers,
         "closures": closures,
         "closed_seconds": closed.as_secs_f64(),
         "waiting_callers": rooms.questions.waiting(),
@@ -69,6 +73,55 @@ pub(super) fn figures(watched: &Watched) -> Value {
         "removals": named(rooms.cache.removals().causes().into_iter()),
         "certificates": named(watched.certificates()),
         "proofs": rooms.identity.proofs_held(),
+    })
+}
+
+/// The same with the last half hour.
+pub(super) fn with_history(watched: &Watched) -> Value {
+    let mut figures = figures(watched);
+    figures["history"] = watched.history().json();
+    figures
+}
+
+/// The settings as they hold, each with its origin, without secrets.
+pub(super) fn settings(watched: &Watched) -> Value {
+    let effective = watched.effective();
+    let settings = effective.iter().map(|entry| {
+        let setting = json!({
+            "value": entry.value,
+            "origin": entry.origin.to_string(),
+            "hidden": entry.hidden,
+        });
+        (entry.key.to_owned(), setting)
+    });
+    settings.collect::<serde_json::Map<_, _>>().into()
+}
+
+/// The breaker of connections, and those of answers that are not closed.
+fn breakers(watched: &Watched, standings: &[Standing], now: Time) -> Vec<Value> {
+    let gate = watched.rooms.questions.gate();
+    let mut breakers = vec![breaker(Cause::Connections, gate.reach(now))];
+    for standing in standings {
+        for (kind, breaking) in &standing.breakers {
+            if *breaking == Breaking::Closed {
+                continue;
+            }
+            let mut one = breaker(Cause::Answers, *breaking);
+            one["budget"] = standing.label.as_str().into();
+            one["kind"] = format!("{kind:?}").into();
+            breakers.push(one);
+        }
+    }
+    breakers
+}
+
+/// How a breaker stands, and why it has opened.
+pub(super) fn breaker(cause: Cause, breaking: Breaking) -> Value {
+    json!({
+        "of": cause.word(),
+        "state": breaking.word(),
+        "seconds": breaking.left().as_secs_f64(),
+        "reason": (breaking != Breaking::Closed).then_some(cause.reason()),
     })
 }
 

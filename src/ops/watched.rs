@@ -80,6 +80,15 @@ impl Watched {
         }
     }
 
+    /// What the operator's pages show: `/metrics`, `/figures` with its history, `/config`.
+    pub fn pages(&self) -> [String; 3] {
+        [
+            super::metrics::text(self).unwrap_or_default(),
+            super::report::with_history(self).to_string(),
+            super::report::settings(self).to_string(),
+        ]
+    }
+
     /// What keeps it from being ready. Never depends on Graph: a cluster that takes every
     /// replica out because Graph is slow makes an outage of it.
     ///

@@ -13,6 +13,7 @@ use crate::clock::Time;
 use crate::identity::{Caller, Credential, Partition};
 use crate::render::{CacheStatus, Forward};
 use crate::route::{self, PhotoRequest, Recognition};
+use crate::upstream::gate::{Breaking, Cause};
 use crate::upstream::{Budget, Refusal};
 
 /// Who is supposed to ask.
@@ -52,6 +53,8 @@ pub struct Reading {
     pub status: CacheStatus,
     /// What is left until Graph is asked again, for those who would have to ask.
     pub closed_for: Option<Duration>,
+    /// The breaker they would meet, where one is not closed, and why it has opened.
+    pub broken: Option<(Cause, Breaking)>,
 }
 
 /// One place where an answer is looked for.
@@ -109,6 +112,7 @@ impl Rooms {
             Some(Refusal::Wait(left) | Refusal::Down(left)) => Some(left),
             Some(Refusal::Full) | None => None,
         };
+        let broken = self.questions.gate().broken(&budget, kind, now);
         let proof_left = facts.caller.proof.as_ref().map(|proof| proof.left(now));
         Explanation::Photo(Box::new(Reading {
             photo: facts.photo,
@@ -117,6 +121,7 @@ impl Rooms {
             looks,
             status,
             closed_for,
+            broken,
         }))
     }
 }

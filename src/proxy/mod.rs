@@ -27,7 +27,7 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 pub use config::Config;
-pub use explain::{Explanation, Look, Whom};
+pub use explain::{Explanation, Look, Reading, Whom};
 pub use preflight::Preflight;
 pub use question::Questions;
 use wanted::{Facts, Wanted};

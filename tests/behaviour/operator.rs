@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
+use graph_photo_proxy::clock::Clock;
+use graph_photo_proxy::demo::Fault;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 
-use crate::support::{Reply, World, raw};
+use crate::support::{Proxy, Reply, World, raw};
 
 /// The operator, at the admin listener.
 struct Operator(SocketAddr);
@@ -548,4 +551,83 @@ async fn the_dashboard_comes_whole_from_here_and_makes_markup_of_nothing() {
     ] {
         assert!(!all.contains(maker), "{maker}");
     }
+}
+
+/// How a breaker stands, by the metrics.
+async fn breaker(operator: &Operator, cause: &str) -> Vec<&'static str> {
+    let metrics = operator.metrics().await;
+    let stands = |state: &&str| {
+        let part = format!("cause=\"{cause}\",state=\"{state}\"");
+        is(sum(&metrics, "breaker", &part), 1.0)
+    };
+    let states = ["closed", "half_open", "open"];
+    states.into_iter().filter(stands).collect()
+}
+
+#[tokio::test]
+async fn a_breaker_is_seen_open_half_open_and_closed_and_explain_says_why() {
+    let world = watched().await;
+    let operator = Operator::of(&world);
+    let token = world.token(0);
+    let photo = |n: usize| format!("/v1.0/users/{}/photo/$value", world.person(n).id);
+    assert_eq!(breaker(&operator, "answers").await, ["closed"]);
+    world.graph.on("/v1.0/users", Fault::Status(500));
+    for n in 1..=5 {
+        world.get(&photo(n), &token).await;
+    }
+    assert_eq!(breaker(&operator, "answers").await, ["open"]);
+    assert_eq!(breaker(&operator, "connections").await, ["closed"]);
+    let metrics = operator.metrics().await;
+    let openings = sum(&metrics, "breaker_openings_total", "answers");
+    assert!(is(openings, 1.0), "{openings}");
+    let figures = operator.get("/figures").await.json();
+    let one = &figures["breakers"][1];
+    assert_eq!(
+        (&one["of"], &one["state"]),
+        (&"answers".into(), &"open".into())
+    );
+    assert_eq!(
+        (&one["kind"], &one["seconds"]),
+        (&"User".into(), &1.0.into())
+    );
+    let bearer = format!("Bearer {token}");
+    let fields = [("explain-authorization", bearer.as_str())];
+    let path = format!("/explain?{}", photo(1));
+    let explained = operator.send(Method::GET, &path, &fields, "").await.json();
+    let verdict = explained["verdict"].as_str().unwrap_or_default();
+    assert!(
+        verdict.contains("but not for 1 s: Graph failed"),
+        "{explained}"
+    );
+    assert_eq!(explained["breaker"]["state"], "open");
+
+    world.later(Duration::from_secs(1));
+    assert_eq!(breaker(&operator, "answers").await, ["half_open"]);
+    world.graph.clear_faults();
+    assert_eq!(world.get(&photo(1), &token).await.status, 200);
+    assert_eq!(breaker(&operator, "answers").await, ["closed"]);
+    let figures = operator.get("/figures").await.json();
+    assert_eq!(figures["breakers"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn a_graph_that_cannot_be_reached_is_seen_as_an_open_breaker() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let upstream = format!("http://{}", nobody.local_addr().expect("an address"));
+    drop(nobody);
+    let settings = [("admin", "127.0.0.1:0")];
+    let proxy = Proxy::start(&settings, &upstream, Clock::by_hand()).await;
+    let operator = Operator(proxy.admin.expect("it is on"));
+    for _ in 0..3 {
+        let reply = proxy
+            .get("/v1.0/me/photo/$value", "some-opaque-token")
+            .await;
+        assert!(reply.status.is_server_error(), "{reply:?}");
+    }
+    assert_eq!(breaker(&operator, "connections").await, ["open"]);
+    let figures = operator.get("/figures").await.json();
+    let reason = figures["breakers"][0]["reason"]
+        .as_str()
+        .unwrap_or_default();
+    assert!(reason.starts_with("no connection with Graph"), "{figures}");
 }

@@ -275,29 +275,39 @@ function pairs(id, lines) {
   });
 }
 
-const longest = new Map(); // budget -> the wait its clock began with
+// One line of the clocks: a ring that empties while something is waited for.
+function clock(name, kind, seconds, title, words) {
+  const whole = Math.max(seconds, seconds > 0 ? longest.get(name) || 0 : 0);
+  longest.set(name, whole);
+  const item = html("li", kind);
+  const face = svg("svg", { viewBox: "0 0 60 60", "aria-hidden": "true" });
+  const around = 2 * Math.PI * 25;
+  face.append(svg("circle", { class: "ring", cx: 30, cy: 30, r: 25 }));
+  if (seconds > 0) {
+    face.append(svg("circle", { class: "left", cx: 30, cy: 30, r: 25, transform: "rotate(-90 30 30)", "stroke-dasharray": `${(around * seconds) / whole} ${around}` }));
+  }
+  const left = seconds < 100 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} m`;
+  face.append(svg("text", { class: "clock", x: 30, y: 30 }, seconds > 0 ? left : kind === "closed" ? "tries" : "open"));
+  const text = html("div");
+  text.append(html("strong", "", title), html("span", "quiet", words));
+  item.append(face, text);
+  return item;
+}
+
+const longest = new Map(); // what is waited for -> the wait its clock began with
 function budgets(now) {
-  const list = $("budgets");
+  const broken = now.breakers.filter((breaker) => breaker.state !== "closed").slice(0, 4).map((breaker) => {
+    const title = breaker.of === "connections" ? "Graph cannot be reached" : `Graph fails: ${breaker.budget}, ${breaker.kind} photos`;
+    const state = breaker.state === "open" ? `Breaker open, tried again in ${long(Math.ceil(breaker.seconds))}` : "Breaker half open, one question tries";
+    return clock(`breaker ${title}`, "closed", breaker.seconds, title, `${state}: ${breaker.reason}.`);
+  });
   const items = now.budgets.slice(0, 6).map((budget) => {
     const closed = budget.closed_seconds;
-    const whole = Math.max(closed, closed > 0 ? longest.get(budget.label) || 0 : 0);
-    longest.set(budget.label, whole);
-    const item = html("li", closed > 0 ? "closed" : "open");
-    const clock = svg("svg", { viewBox: "0 0 60 60", "aria-hidden": "true" });
-    const around = 2 * Math.PI * 25;
-    clock.append(svg("circle", { class: "ring", cx: 30, cy: 30, r: 25 }));
-    if (closed > 0) {
-      clock.append(svg("circle", { class: "left", cx: 30, cy: 30, r: 25, transform: "rotate(-90 30 30)", "stroke-dasharray": `${(around * closed) / whole} ${around}` }));
-    }
-    clock.append(svg("text", { class: "clock", x: 30, y: 30 }, closed > 0 ? (closed < 100 ? `${Math.ceil(closed)} s` : `${Math.ceil(closed / 60)} m`) : "open"));
-    const text = html("div");
-    text.append(html("strong", "", budget.label));
-    text.append(html("span", "quiet", `${closed > 0 ? `Graph says wait ${long(Math.ceil(closed))} · ` : ""}${count(budget.in_flight)} in flight · ${count(budget.queued)} queued`));
-    item.append(clock, text);
-    return item;
+    return clock(budget.label, closed > 0 ? "closed" : "open", closed, budget.label,
+      `${closed > 0 ? `Graph says wait ${long(Math.ceil(closed))} · ` : ""}${count(budget.in_flight)} in flight · ${count(budget.queued)} queued`);
   });
   if (!items.length) items.push(html("li", "quiet", "No budget is in use."));
-  list.replaceChildren(...items);
+  $("budgets").replaceChildren(...broken, ...items);
   const more = now.budgets.length - 6;
   $("gate").textContent = `${more > 0 ? `${more} more. ` : ""}Closed ${count(now.closures)} ${now.closures === 1 ? "time" : "times"} since the start, ${now.closed_seconds > 0 ? long(now.closed_seconds) : "0 s"} in all; ${count(now.stale.throttled + now.stale["stale-if-error"])} answers were given from memory instead.`;
 }
@@ -359,7 +369,9 @@ function show(now) {
   $("errors-of").textContent = `callers got a 5xx; ${percent(now.errors, now.requests)} of photo requests`;
   chart("errors-trend", [{ name: "bad", title: "per second", values: rates("errors"), area: true }], { unit: (value) => (value >= 10 || value === 0 ? count(value) : value.toFixed(1)) });
   const stored = Object.values(now.not_stored).reduce((sum, many) => sum + many, 0);
+  const broken = now.breakers.filter((breaker) => breaker.state !== "closed").length;
   pairs("failures", [
+    ["Breakers", broken ? `${count(broken)} open` : "closed", broken > 0],
     ["Graph could not be reached", count(now.failures.connect), now.failures.connect > 0],
     ["Graph did not answer in time", count(now.failures.timeout), now.failures.timeout > 0],
     ["Graph's answer broke off", count(now.failures.broken), now.failures.broken > 0],

@@ -11,6 +11,48 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Failures further apart than this are not in a row.
 const MEMORY: Duration = Duration::from_mins(1);
 
+/// How a breaker stands: the words of the metric, the dashboard, explain and the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Breaking {
+    /// Questions are sent.
+    Closed,
+    /// The pause is over: one question at a time tries whether Graph is back.
+    HalfOpen,
+    /// None is sent for so long.
+    Open(Duration),
+}
+
+impl Breaking {
+    /// All there are, in a word each.
+    pub const WORDS: [&str; 3] = ["closed", "half_open", "open"];
+
+    /// In a word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::HalfOpen => "half_open",
+            Self::Open(_) => "open",
+        }
+    }
+
+    /// The worse the higher.
+    pub const fn rank(self) -> u8 {
+        match self {
+            Self::Closed => 0,
+            Self::HalfOpen => 1,
+            Self::Open(_) => 2,
+        }
+    }
+
+    /// What is left until the next question is sent.
+    pub const fn left(self) -> Duration {
+        match self {
+            Self::Open(left) => left,
+            Self::Closed | Self::HalfOpen => Duration::ZERO,
+        }
+    }
+}
+
 /// Counts failures in a row, and pauses when they are too many.
 ///
 /// One broken mailbox must not stop everybody's photos, so failures count as an outage only
@@ -61,6 +103,15 @@ impl Breaker {
             .filter(|left| !left.is_zero())
     }
 
+    /// How it stands.
+    pub(super) fn stands(&self, now: Time) -> Breaking {
+        match self.pause {
+            None => Breaking::Closed,
+            Some(pause) if pause.probing => Breaking::HalfOpen,
+            Some(_) => self.wait(now).map_or(Breaking::HalfOpen, Breaking::Open),
+        }
+    }
+
     /// Whether nothing speaks of failing any more, so that it may be forgotten.
     pub(super) fn is_quiet(&self, now: Time) -> bool {
         let latest = self.pause.map(|pause| pause.until).or(self.latest);
@@ -80,13 +131,15 @@ impl Breaker {
         Ok(())
     }
 
-    /// Graph works.
-    pub(super) fn succeeded(&mut self) {
+    /// Graph works. Whether that is news.
+    pub(super) fn succeeded(&mut self) -> bool {
+        let was_open = self.pause.is_some();
         *self = Self::new(self.enough_failures, self.enough_owners);
+        was_open
     }
 
-    /// Graph has failed on a question about `owner`.
-    pub(super) fn failed(&mut self, owner: u64, now: Time) {
+    /// Graph has failed on a question about `owner`. Whether that was one too many.
+    pub(super) fn failed(&mut self, owner: u64, now: Time) -> bool {
         if let Some(pause) = &mut self.pause {
             // Those that were on their way when the pause began say nothing new.
             if pause.probing {
@@ -97,7 +150,7 @@ impl Breaker {
                     probing: false,
                 };
             }
-            return;
+            return false;
         }
         if self.latest.is_some_and(|latest| now.since(latest) > MEMORY) {
             self.succeeded();
@@ -114,6 +167,7 @@ impl Breaker {
                 probing: false,
             });
         }
+        self.pause.is_some()
     }
 }
 
@@ -132,6 +186,26 @@ mod tests {
         assert!(breaker.admit(clock.now()).is_ok());
         breaker.failed(3, clock.now());
         assert!(breaker.admit(clock.now()).is_err());
+    }
+
+    #[test]
+    fn it_is_open_through_the_pause_half_open_until_there_is_word_and_then_closed() {
+        let (mut breaker, clock) = (Breaker::of_connections(), Clock::by_hand());
+        let stands = |breaker: &Breaker| breaker.stands(clock.now());
+        assert!(!breaker.failed(1, clock.now()) && !breaker.failed(1, clock.now()));
+        assert_eq!(stands(&breaker), Breaking::Closed);
+        assert!(breaker.failed(1, clock.now()), "the third is one too many");
+        assert!(!breaker.failed(1, clock.now()), "and the fourth no news");
+        assert_eq!(stands(&breaker), Breaking::Open(FIRST_PAUSE));
+        clock.advance(FIRST_PAUSE);
+        assert_eq!(stands(&breaker), Breaking::HalfOpen);
+        assert!(breaker.admit(clock.now()).is_ok());
+        assert_eq!(stands(&breaker), Breaking::HalfOpen);
+        breaker.failed(1, clock.now());
+        assert_eq!(stands(&breaker), Breaking::Open(FIRST_PAUSE * 2));
+        assert!(breaker.succeeded(), "it was open");
+        assert!(!breaker.succeeded());
+        assert_eq!(stands(&breaker), Breaking::Closed);
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::breaker::Breaker;
-use super::standing::{Closed, Standing};
+use super::breaker::{Breaker, Breaking};
+use super::standing::{Cause, Closed, Standing};
 use super::valve::Valve;
 use super::{Limits, Refusal};
 use crate::clock::Time;
@@ -68,7 +68,19 @@ impl Lane {
             queued: state.queue.len(),
             closed_for: state.valve.wait(now).unwrap_or_default(),
             refusals_in_a_row: state.valve.refusals_in_a_row(),
+            breakers: state
+                .breakers
+                .iter()
+                .map(|(kind, breaker)| (*kind, breaker.stands(now)))
+                .collect(),
         }
+    }
+
+    /// How the breaker of that kind of owner stands.
+    pub(super) fn breaking(&self, kind: OwnerKind, now: Time) -> Breaking {
+        let state = self.state();
+        let breaker = state.breakers.get(&kind);
+        breaker.map_or(Breaking::Closed, |breaker| breaker.stands(now))
     }
 
     /// A place, at once or after a turn in the queue of at most `patience`. Dropping the future
@@ -149,17 +161,26 @@ impl Lane {
     pub(super) fn answered(self: &Arc<Self>, round: u32, kind: OwnerKind) {
         let mut state = self.state();
         state.valve.answered(round, self.width);
-        state.breakers.remove(&kind);
+        let broken = state.breakers.remove(&kind);
+        if broken.is_some_and(|mut breaker| breaker.succeeded()) {
+            tracing::info!(budget = %self.label, ?kind, "graph answers again: the breaker is closed");
+        }
         self.wake(&mut state);
     }
 
     /// Graph has failed on a question about `owner`.
     pub(super) fn failed(&self, kind: OwnerKind, owner: u64, now: Time) {
-        self.state()
+        let opens = self
+            .state()
             .breakers
             .entry(kind)
             .or_insert_with(Breaker::of_answers)
             .failed(owner, now);
+        if opens {
+            self.closed.opened(Cause::Answers);
+            let reason = Cause::Answers.reason();
+            tracing::warn!(budget = %self.label, ?kind, reason, "the breaker is open: graph is tried now and then");
+        }
     }
 
     fn admit(&self, kind: OwnerKind, now: Time) -> Result<(), Refusal> {

@@ -23,11 +23,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use breaker::Breaker;
+pub use breaker::Breaking;
 pub use budget::Budget;
 use lane::{Lane, Place};
 pub use retry_after::retry_after;
 use standing::Closed;
-pub use standing::Standing;
+pub use standing::{Cause, Standing};
 
 use crate::clock::Time;
 use crate::identity::Subject;
@@ -93,6 +94,28 @@ impl Gate {
         self.closed.sum()
     }
 
+    /// How the breaker stands that all budgets share, for connections with Graph.
+    pub fn reach(&self, now: Time) -> Breaking {
+        lock(&self.reach).stands(now)
+    }
+
+    /// How often a breaker has opened for that since the start.
+    pub fn openings(&self, cause: Cause) -> u64 {
+        self.closed.openings(cause)
+    }
+
+    /// The breaker that a question of that budget would meet, where one is not closed.
+    pub fn broken(&self, budget: &Budget, kind: OwnerKind, now: Time) -> Option<(Cause, Breaking)> {
+        let lane = lock(&self.lanes).get(budget).cloned();
+        let answers = lane.map_or(Breaking::Closed, |lane| lane.breaking(kind, now));
+        let all = [
+            (Cause::Connections, self.reach(now)),
+            (Cause::Answers, answers),
+        ];
+        all.into_iter()
+            .find(|(_, breaking)| *breaking != Breaking::Closed)
+    }
+
     /// Waits for a place in the budget's lane, for a question about `subject`. Dropping the
     /// future leaves the queue.
     ///
@@ -118,6 +141,7 @@ impl Gate {
             owner: self.hasher.hash_one(subject),
             longest_wait: self.limits.longest_wait,
             reach: Arc::clone(&self.reach),
+            closed: Arc::clone(&self.closed),
         })
     }
 
@@ -173,6 +197,7 @@ pub struct Pass {
     owner: u64,
     longest_wait: Duration,
     reach: Arc<Mutex<Breaker>>,
+    closed: Arc<Closed>,
 }
 
 impl Pass {
@@ -197,12 +222,18 @@ impl Pass {
 
     /// No connection to Graph could be made.
     pub fn unreachable(&self, now: Time) {
-        lock(&self.reach).failed(self.owner, now);
+        if lock(&self.reach).failed(self.owner, now) {
+            self.closed.opened(Cause::Connections);
+            let reason = Cause::Connections.reason();
+            tracing::warn!(reason, "the breaker is open: graph is tried now and then");
+        }
     }
 
     /// A connection was made, and somebody answered on it.
     pub fn reached(&self) {
-        lock(&self.reach).succeeded();
+        if lock(&self.reach).succeeded() {
+            tracing::info!("graph can be reached again: the breaker is closed");
+        }
     }
 }
 
