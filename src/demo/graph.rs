@@ -120,6 +120,11 @@ impl Graph {
         self.core.tokens.revoke(token);
     }
 
+    /// Every token issued so far, good or not.
+    pub fn issued(&self) -> Vec<String> {
+        self.core.tokens.all()
+    }
+
     /// The number by which [`Seen::token`] names this token.
     pub fn token_number(&self, token: &str) -> Option<u64> {
         self.core.tokens.number(token)

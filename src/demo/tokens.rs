@@ -199,6 +199,11 @@ impl Tokens {
         }
     }
 
+    /// Every token, good or not.
+    pub(super) fn all(&self) -> Vec<String> {
+        self.table().keys().cloned().collect()
+    }
+
     /// The number of a token that was issued here.
     pub(super) fn number(&self, token: &str) -> Option<u64> {
         self.table().get(token).map(|issued| issued.caller.number)

@@ -8,6 +8,7 @@ use std::io;
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::SetGlobalDefaultError;
 use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, Registry, fmt};
 
@@ -29,12 +30,23 @@ pub enum Error {
 /// # Errors
 /// When the directive cannot be read, or logging has begun already.
 pub fn start(config: &Config) -> Result<(), Error> {
+    start_into(config, io::stderr)
+}
+
+/// The same, with lines that go elsewhere.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_into<W>(config: &Config, lines: W) -> Result<(), Error>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let directive = directive(&config.log).map_err(Error::Directive)?;
     let ours = filter_fn(|event| {
         event.target().starts_with("graph_photo_proxy") || *event.level() <= LevelFilter::WARN
     });
     let heard = directive.and(ours);
-    let lines = fmt::layer().with_writer(io::stderr).with_ansi(false);
+    let lines = fmt::layer().with_writer(lines).with_ansi(false);
     let registry = Registry::default();
     match config.log_format {
         LogFormat::Text => {

@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use graph_photo_proxy::clock::Clock;
 use graph_photo_proxy::demo::{Fault, Graph, Settings, TokenSpec};
 
+use crate::support::World;
 use crate::support::binary::Binary;
 use crate::support::raw::exchange;
 use crate::support::wire::soon;
@@ -112,6 +113,60 @@ async fn everything(binary: &Binary, graph: &Graph, tokens: &[String], odd: &[St
         batch.len()
     );
     send(binary, "POST /v1.0/$batch", token, &head).await;
+}
+
+/// Worlds in which a secret is said aloud. Each of these tests must fail, and does so when
+/// [`a_test_in_which_a_secret_is_said_aloud_fails`] runs them in a process of their own.
+mod planted {
+    use super::*;
+
+    async fn said_aloud(secret: impl FnOnce(&World) -> String) {
+        let world = World::start().await;
+        let token = world.token(0);
+        assert_eq!(world.get("/v1.0/me/photo/$value", &token).await.status, 200);
+        tracing::debug!(target: "graph_photo_proxy::planted", secret = secret(&world));
+    }
+
+    #[tokio::test]
+    #[ignore = "must fail"]
+    async fn a_token() {
+        said_aloud(|world| world.token(1)).await;
+    }
+
+    #[tokio::test]
+    #[ignore = "must fail"]
+    async fn the_end_of_a_token() {
+        said_aloud(|world| world.token(1).rsplit('.').next().unwrap().to_owned()).await;
+    }
+
+    #[tokio::test]
+    #[ignore = "must fail"]
+    async fn a_name_in_capitals() {
+        said_aloud(|world| world.person(3).upn.to_uppercase()).await;
+    }
+
+    #[tokio::test]
+    #[ignore = "must fail"]
+    async fn the_id_of_a_contact() {
+        said_aloud(|world| world.graph.tenant().contacts[0].id.clone()).await;
+    }
+
+    #[tokio::test]
+    #[ignore = "must fail"]
+    async fn the_id_of_somebody_who_is_no_one_here() {
+        said_aloud(|_| "00000000-1111-4222-8333-444444444444".to_owned()).await;
+    }
+}
+
+#[test]
+fn a_test_in_which_a_secret_is_said_aloud_fails() {
+    let run = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "logs::planted::", "--test-threads=1"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&run.stdout);
+    assert!(said.contains("0 passed; 5 failed"), "{said}");
+    assert_eq!(said.matches("said aloud").count(), 5, "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

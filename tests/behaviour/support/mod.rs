@@ -9,6 +9,7 @@
 pub(crate) mod attack;
 pub(crate) mod binary;
 pub(crate) mod frames;
+pub(crate) mod leaks;
 pub(crate) mod raw;
 pub(crate) mod scripted;
 pub(crate) mod tls;
@@ -30,6 +31,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use leaks::{Listener, Secrets};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -135,6 +137,22 @@ impl World {
     }
 }
 
+impl Drop for World {
+    /// Nothing of this world was said aloud: not in the log, and not on the operator's pages.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let secrets = Secrets::of(&self.graph);
+        let mut said = self.proxy.heard.heard();
+        for page in self.proxy.reloader.watched().pages() {
+            said.extend(page.to_ascii_lowercase().bytes());
+        }
+        let leak = secrets.found_in(&said);
+        assert_eq!(leak, None, "a secret was said aloud");
+    }
+}
+
 /// Why no whole answer came.
 pub(crate) type Broken = Box<dyn std::error::Error + Send + Sync>;
 
@@ -146,6 +164,8 @@ pub(crate) struct Proxy {
     /// Gives it other settings while it runs.
     pub(crate) reloader: Reloader,
     pub(crate) rooms: Arc<Rooms>,
+    /// What it says, and whoever else says something meanwhile.
+    pub(crate) heard: Listener,
     client: Client<HttpConnector, Full<Bytes>>,
     /// Dropping it would stop the proxy.
     _stop: oneshot::Sender<()>,
@@ -173,6 +193,7 @@ impl Proxy {
 
     /// Starts one with settings that may be out of an operator's reach.
     pub(crate) fn run(config: Config, clock: Clock) -> Self {
+        let heard = Listener::start();
         let app = App::bind_with(config, clock).unwrap();
         let at = |name| {
             let found = app.addresses().iter().find(|(setting, _)| *setting == name);
@@ -196,6 +217,7 @@ impl Proxy {
             admin,
             reloader,
             rooms,
+            heard,
             client,
             _stop: stop,
             running,
@@ -297,6 +319,9 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.running.abort();
+        if !std::thread::panicking() {
+            leaks::nothing_looks_secret(&self.heard.heard());
+        }
     }
 }
 
