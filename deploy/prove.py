@@ -257,7 +257,10 @@ def inside(root, settings):
     print("ok: runs as", settings["USER"], "without capabilities in a read-only root")
     for page in ("/livez", "/readyz"):
         assert get(9090, page)[0] == 200, page
-    print("ok: /livez, /readyz")
+    health = start("health")
+    said_of_it, _ = health.communicate(timeout=20)
+    assert health.returncode == 0, said_of_it
+    print("ok: /livez, /readyz, health")
 
     path = f"/v1.0/users/{PERSON}/photo/$value"
     first = get(8080, path, Authorization="Bearer one")

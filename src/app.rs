@@ -29,7 +29,7 @@ use crate::ops::admin::Admin;
 use crate::ops::{self, Ops, Reloader, Served, Watched, notify, system};
 use crate::proxy::{Proxy, Questions, Rooms};
 use crate::render::RequestIds;
-use crate::server::{self, Listeners};
+use crate::server::{self, Inherited, Listeners};
 #[cfg(feature = "demo")]
 use crate::server::{Certificate, TlsFiles};
 use crate::upstream::{Gate, Limits, SetupError, Upstream};
@@ -103,17 +103,30 @@ impl App {
         Self::bind_with(config, Clock::system())
     }
 
+    /// The same, where sockets that were handed over take the place of addresses.
+    ///
+    /// # Errors
+    ///
+    /// As [`App::bind`], and when the settings have no use for one of the sockets.
+    pub fn bind_or_inherit(config: Config, inherited: Inherited) -> Result<Self, Error> {
+        Self::make(config, Clock::system(), inherited)
+    }
+
     /// The same, with a clock of the caller's choice.
     ///
     /// # Errors
     ///
     /// As [`App::bind`].
     pub fn bind_with(config: Config, clock: Clock) -> Result<Self, Error> {
+        Self::make(config, clock, Inherited::default())
+    }
+
+    fn make(config: Config, clock: Clock, mut inherited: Inherited) -> Result<Self, Error> {
         enough_descriptors(&config);
         // Before the listener reads it.
         #[cfg(feature = "tls-dev")]
         let development = prepare_development(&config, &clock)?;
-        let listeners = server::bind(&config.server)?;
+        let listeners = server::bind_or_inherit(&config.server, &mut inherited)?;
         let mut addresses: Vec<_> = listeners
             .addresses()
             .iter()
@@ -122,11 +135,11 @@ impl App {
                 _ => ("listen", address.to_string()),
             })
             .collect();
-        let admin = config.ops.admin.map(|address| {
-            let token = config.ops.admin_token.clone();
-            Admin::bind(address, token, config.ops.admin_tls.as_ref()).map_err(Error::Admin)
-        });
-        let admin = admin.transpose()?;
+        let admin = match config.ops.admin {
+            None => None,
+            Some(address) => Some(bind_admin(&config, address, &mut inherited)?),
+        };
+        inherited.all_taken()?;
         addresses.extend(admin.as_ref().map(|admin| ("admin", admin.to_string())));
         #[cfg(feature = "tls-dev")]
         addresses.extend(
@@ -255,6 +268,17 @@ impl App {
         }
         Ok(())
     }
+}
+
+/// The operator's listener, on a socket that was handed over or at its address.
+fn bind_admin(
+    config: &Config,
+    address: SocketAddr,
+    inherited: &mut Inherited,
+) -> Result<Admin, Error> {
+    let handed = inherited.tcp("admin")?;
+    let token = config.ops.admin_token.clone();
+    Admin::bind(address, token, config.ops.admin_tls.as_ref(), handed).map_err(Error::Admin)
 }
 
 /// The certificates of the listeners, each by the setting that opens its listener.

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use graph_photo_proxy::app::{self, App};
 use graph_photo_proxy::config::{self, Command, Config};
-use graph_photo_proxy::ops::{reload, telemetry};
+use graph_photo_proxy::ops::{health, reload, telemetry};
+use graph_photo_proxy::server::Inherited;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Gives what is no longer held back to the system, which glibc's does not.
@@ -33,7 +34,8 @@ fn main() -> ExitCode {
             "\n"
         )),
         Command::Check(config) => print(&config.check()),
-        Command::Serve(config) => ended(serve(config, App::bind)),
+        Command::Health(config) => ended(health::ask(&config.ops).map_err(Into::into)),
+        Command::Serve(config) => ended(serve_or_inherit(config)),
         #[cfg(feature = "demo")]
         Command::Demo(config) => ended(serve(config, App::bind_demo)),
         #[cfg(not(feature = "demo"))]
@@ -49,6 +51,13 @@ fn ended(end: Result<(), Box<dyn Error>>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Serves on the sockets that a service manager has bound, and on addresses of its own where
+/// there are none.
+fn serve_or_inherit(config: Config) -> Result<(), Box<dyn Error>> {
+    let inherited = Inherited::take(&config.socket_names)?;
+    serve(config, |config| App::bind_or_inherit(config, inherited))
 }
 
 fn serve(

@@ -67,6 +67,7 @@ pub(super) fn build(raw: &RawConfig, mistakes: Vec<Mistake>) -> Result<Config, M
         ops: ops(&mut from),
         demo_listen: from.required("demo_listen", parse::address),
         threads: from.number("threads"),
+        socket_names: raw.socket_names.clone(),
         effective: Vec::new(),
     };
     apart(&mut from, &config);

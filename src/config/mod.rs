@@ -152,6 +152,9 @@ pub struct Config {
     pub demo_listen: SocketAddr,
     /// Worker threads; 0 is one per core.
     pub threads: usize,
+    /// What sockets that a service manager hands over are for (`LISTEN_FDNAMES`,
+    /// `sd_listen_fds(3)`).
+    pub socket_names: String,
     /// Every setting as it holds, in the order of [`SETTINGS`], for showing.
     pub effective: Vec<Effective>,
 }
@@ -176,6 +179,8 @@ pub enum Command {
     Serve(Config),
     /// Print the effective policy and end.
     Check(Config),
+    /// Ask the running proxy whether it is ready, and end.
+    Health(Config),
     /// Serve before a simulated Graph. Given only where the feature `demo` is built in.
     Demo(Config),
     /// Print how to use the program and end.
@@ -214,11 +219,12 @@ impl Command {
         match raw.verb {
             raw::Verb::Help => return Ok(Self::Help),
             raw::Verb::Version => return Ok(Self::Version),
-            raw::Verb::Serve | raw::Verb::Check | raw::Verb::Demo => {}
+            raw::Verb::Serve | raw::Verb::Check | raw::Verb::Health | raw::Verb::Demo => {}
         }
         let config = build::build(&raw, mistakes)?;
         Ok(match raw.verb {
             raw::Verb::Check => Self::Check(config),
+            raw::Verb::Health => Self::Health(config),
             raw::Verb::Demo => Self::Demo(config),
             _ => Self::Serve(config),
         })

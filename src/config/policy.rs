@@ -18,7 +18,8 @@ pub fn help() -> String {
          Usage: graph-photo-proxy [COMMAND] [--SETTING VALUE]...\n\n\
          Commands:\n\
          \x20 (none)     serve until SIGTERM or SIGINT\n\
-         \x20 check      print the effective policy and end\n",
+         \x20 check      print the effective policy and end\n\
+         \x20 health     ask the proxy that runs with these settings whether it is ready\n",
     );
     if cfg!(feature = "demo") {
         out.push_str(

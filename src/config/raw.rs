@@ -31,6 +31,8 @@ pub(super) struct RawConfig {
     pub(super) state_home: Option<PathBuf>,
     /// `NOTIFY_SOCKET`, to the byte: it is a path.
     pub(super) notify_socket: Option<OsString>,
+    /// `LISTEN_FDNAMES`
+    pub(super) socket_names: String,
 }
 
 /// The command word.
@@ -39,6 +41,7 @@ pub(super) enum Verb {
     #[default]
     Serve,
     Check,
+    Health,
     Demo,
     Help,
     Version,
@@ -131,12 +134,13 @@ impl Reading {
         match word.as_str() {
             "serve" => {}
             "check" => self.verb(Verb::Check),
+            "health" => self.verb(Verb::Health),
             "demo" if cfg!(feature = "demo") => self.verb(Verb::Demo),
             "demo" => self.wrong(word, None, "this binary was built without the demo"),
             "help" => self.verb(Verb::Help),
             "version" => self.verb(Verb::Version),
             _ => {
-                let near = nearest(&word, ["check", "demo", "help", "version"]);
+                let near = nearest(&word, ["check", "demo", "health", "help", "version"]);
                 let expected = suggestion("no such command", near.map(ToOwned::to_owned));
                 self.wrong(word, None, &expected);
             }
@@ -226,6 +230,7 @@ impl Reading {
                     self.raw.state_home = Some(value.into());
                 }
                 "NOTIFY_SOCKET" => self.raw.notify_socket = Some(value),
+                "LISTEN_FDNAMES" => self.raw.socket_names = text(),
                 _ if name.starts_with(PREFIX) => self.variable(name, value),
                 _ => {}
             }

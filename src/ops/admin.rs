@@ -72,24 +72,33 @@ impl fmt::Display for Admin {
 pub(super) type Answer = Response<Full<Bytes>>;
 
 impl Admin {
-    /// Takes the address and reads the certificate. Must be called inside a tokio runtime.
+    /// Takes the address, or a socket that was handed over in its place, and reads the
+    /// certificate. Must be called inside a tokio runtime.
     ///
     /// # Errors
     ///
-    /// What the system says, or what is wrong with the certificate.
+    /// What the system says, or what is wrong with the certificate; and where the socket is open
+    /// to other machines and nothing is asked of its callers.
     pub fn bind(
         address: SocketAddr,
         token: Option<Secret>,
         tls: Option<&TlsFiles>,
+        handed: Option<TcpListener>,
     ) -> Result<Self, server::Error> {
         let tls = tls.map(|files| Certificate::load(files, &[b"http/1.1"]));
         let tls = tls.transpose()?;
-        let bound = server::listen(address, BACKLOG)
+        let bound = handed
+            .map_or_else(|| server::listen(address, BACKLOG), Ok)
             .and_then(|listener| Ok((listener.local_addr()?, listener)));
         let (address, listener) = bound.map_err(|source| server::Error::Bind {
             address: address.to_string(),
             source,
         })?;
+        // The settings have been looked at; where a socket that was handed over is, only now.
+        let guarded = token.is_some() || tls.as_ref().is_some_and(|tls| tls.asks_callers());
+        if !address.ip().is_loopback() && !guarded {
+            return Err(server::Error::OpenAdmin { address });
+        }
         Ok(Self {
             listener,
             address,

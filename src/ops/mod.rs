@@ -10,6 +10,7 @@ mod config;
 mod expiry;
 mod explain;
 mod figures;
+pub mod health;
 mod history;
 mod metrics;
 pub mod notify;

@@ -35,10 +35,16 @@ pub(super) struct Secure {
 }
 
 impl Secure {
-    pub(super) fn bind(tls: &Tls) -> Result<Self, Error> {
+    /// On a socket that was handed over, or at the address of the settings.
+    pub(super) fn bind(tls: &Tls, handed: Option<TcpListener>) -> Result<Self, Error> {
+        let certificate = Certificate::load(&tls.files, EITHER)?;
+        let listener = match handed {
+            Some(listener) => listener,
+            None => listener::bind_tcp(tls.listen)?,
+        };
         Ok(Self {
-            certificate: Certificate::load(&tls.files, EITHER)?,
-            listener: listener::bind_tcp(tls.listen)?,
+            certificate,
+            listener,
         })
     }
 

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::server::TlsStream;
 
+use super::inherited::Socket;
 use super::{Error, Listen};
 
 /// Connections the system may hold for us before we accept them.
@@ -21,7 +22,12 @@ const BACKLOG: u32 = 1024;
 #[derive(Debug)]
 pub(super) enum Listener {
     Tcp(TcpListener),
-    Unix(UnixListener, SocketFile),
+    Unix {
+        listener: UnixListener,
+        path: PathBuf,
+        /// None where the socket was handed over: then it is not ours.
+        _file: Option<SocketFile>,
+    },
 }
 
 impl Listener {
@@ -36,7 +42,34 @@ impl Listener {
                     address: path.display().to_string(),
                     source,
                 })?;
-                Ok(Self::Unix(listener, file))
+                Ok(Self::Unix {
+                    listener,
+                    path: path.clone(),
+                    _file: Some(file),
+                })
+            }
+        }
+    }
+
+    /// The socket that was handed over.
+    pub(super) fn inherit(socket: Socket) -> Result<Self, Error> {
+        let wrong = |source| Error::NoListeningSocket {
+            name: "listen",
+            source,
+        };
+        match socket {
+            Socket::Tcp(listener) => TcpListener::from_std(listener)
+                .map(Self::Tcp)
+                .map_err(wrong),
+            Socket::Unix(listener) => {
+                let listener = UnixListener::from_std(listener).map_err(wrong)?;
+                let address = listener.local_addr().map_err(wrong)?;
+                let path = address.as_pathname().map(Path::to_path_buf);
+                Ok(Self::Unix {
+                    listener,
+                    path: path.unwrap_or_default(),
+                    _file: None,
+                })
             }
         }
     }
@@ -48,7 +81,7 @@ impl Listener {
                 let (stream, peer) = accept_tcp(listener).await?;
                 Ok((Stream::Tcp(stream), Some(peer)))
             }
-            Self::Unix(listener, _) => {
+            Self::Unix { listener, .. } => {
                 let (stream, _) = listener.accept().await?;
                 Ok((Stream::Unix(stream), None))
             }
@@ -58,7 +91,7 @@ impl Listener {
     pub(super) fn address(&self) -> io::Result<super::Address> {
         match self {
             Self::Tcp(listener) => listener.local_addr().map(super::Address::Tcp),
-            Self::Unix(_, file) => Ok(super::Address::Unix(file.path.clone())),
+            Self::Unix { path, .. } => Ok(super::Address::Unix(path.clone())),
         }
     }
 }

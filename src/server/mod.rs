@@ -20,6 +20,7 @@ mod front;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod guard;
+mod inherited;
 mod listener;
 mod place;
 mod scan;
@@ -43,6 +44,7 @@ use hyper::body::Incoming;
 
 pub use accept::serve;
 pub use config::{Config, Development, Listen, Tls, TlsFiles};
+pub use inherited::Inherited;
 pub use listener::listen;
 #[cfg(feature = "demo")]
 pub(crate) use tls::EITHER;
@@ -86,6 +88,42 @@ pub enum Error {
     NotASocket {
         /// The path.
         path: PathBuf,
+    },
+    /// A socket was handed over, and nothing says what for.
+    #[error(
+        "a socket was handed over under the name \"{name}\": FileDescriptorName= must be listen, tls_listen or admin"
+    )]
+    NamelessSocket {
+        /// The name it has.
+        name: String,
+    },
+    /// Two sockets were handed over for one setting.
+    #[error("two sockets were handed over as {name}, which can be one")]
+    TwoSockets {
+        /// The setting.
+        name: &'static str,
+    },
+    /// What was handed over is no socket, or not of the kind that is wanted.
+    #[error("what was handed over as {name} is not a socket to listen on: {source}")]
+    NoListeningSocket {
+        /// The setting.
+        name: &'static str,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A socket was handed over for what the settings leave off.
+    #[error("a socket was handed over as {name}, which the settings leave off")]
+    UnwantedSocket {
+        /// The setting.
+        name: &'static str,
+    },
+    /// The operator's listener would be open to other machines.
+    #[error(
+        "the socket handed over as admin is at {address}, beyond loopback: that needs admin_token or admin_client_ca"
+    )]
+    OpenAdmin {
+        /// Where it is.
+        address: SocketAddr,
     },
     /// The certificate or its key cannot be used.
     #[error(transparent)]
@@ -132,9 +170,26 @@ pub struct Listeners {
 ///
 /// One sentence for the operator: which address or file, and what is wrong with it.
 pub fn bind(config: &Config) -> Result<Listeners, Error> {
-    let plain = config.listen.as_ref().map(listener::Listener::bind);
-    let plain = plain.transpose()?;
-    let secure = config.tls.as_ref().map(accept::Secure::bind).transpose()?;
+    bind_or_inherit(config, &mut Inherited::default())
+}
+
+/// The same, where sockets that were handed over take the place of the addresses.
+///
+/// # Errors
+///
+/// As [`bind`], and where a socket is not of the kind its setting wants.
+pub fn bind_or_inherit(config: &Config, inherited: &mut Inherited) -> Result<Listeners, Error> {
+    let plain = match &config.listen {
+        None => None,
+        Some(listen) => Some(match inherited.any("listen") {
+            Some(socket) => listener::Listener::inherit(socket)?,
+            None => listener::Listener::bind(listen)?,
+        }),
+    };
+    let secure = match &config.tls {
+        None => None,
+        Some(tls) => Some(accept::Secure::bind(tls, inherited.tcp("tls_listen")?)?),
+    };
     let unknown = |source| Error::Bind {
         address: "a listener".to_owned(),
         source,

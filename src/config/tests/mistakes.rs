@@ -5,7 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::super::{Command, SETTINGS};
+use super::super::{Command, Kind, SETTINGS};
 use super::{config, mistakes, read};
 
 #[test]
@@ -104,6 +104,27 @@ fn each_wrong_value_is_said_with_setting_origin_and_what_was_expected() {
     ] {
         let sentence = format!("{said}: {expected}");
         assert_eq!(mistakes(&[args], &[], ""), [sentence]);
+    }
+}
+
+#[test]
+fn no_setting_lacks_its_sentence_for_a_wrong_value() {
+    for setting in SETTINGS {
+        let wrong = match setting.kind {
+            Kind::File => "",
+            Kind::Text(_) => "a=b=c",
+            Kind::List(_) => "*",
+            _ => "nonsense",
+        };
+        let shown = match setting.kind {
+            Kind::Secret => "(hidden)".to_owned(),
+            _ => format!("\"{wrong}\""),
+        };
+        let (key, flag) = (setting.key, setting.flag());
+        let expected = setting.kind.expectation();
+        let sentence = format!("{key} = {shown} (flag {flag}): expected {expected}");
+        let said = mistakes(&[&format!("{flag}={wrong}")], &[], "");
+        assert!(said.contains(&sentence), "{sentence}\nis not in {said:#?}");
     }
 }
 
