@@ -367,6 +367,7 @@ fn rooms(config: &Config, clock: Clock) -> Result<Rooms, Error> {
         queue: config.upstream.queue,
         patience: config.upstream.first_byte_timeout,
         longest_wait: config.upstream.throttle_cap,
+        longest_body: config.upstream.photo_timeout,
     });
     let mut process = [0; 8];
     rand::fill(&mut process).map_err(|_| Error::Randomness)?;

@@ -17,7 +17,7 @@ use crate::clock::Time;
 use crate::identity::{Credential, Sharing, Subject};
 use crate::render::{Answer, CacheStatus, Detail, Forward, Outcome, Problem};
 use crate::route::{MetadataLevel, View};
-use crate::upstream::{Ask, Flights, Gate, Habits, Landing, Lead, Pass, Refusal, Seat};
+use crate::upstream::{Ask, Bearer, Flights, Gate, Habits, Landing, Lead, Pass, Refusal, Seat};
 
 /// How often a caller waits for somebody else's question. After that many failures it is told
 /// that Graph fails, so this bounds what a failing Graph is asked; after that many answers that
@@ -245,10 +245,12 @@ impl Rooms {
     async fn fly(&self, wanted: &Wanted, why: Forward) -> Flown {
         let (before, turn) = self.before(wanted).await;
         let subject = (wanted.facts.owner.kind(), &wanted.facts.subject);
-        let pass = self
-            .questions
-            .gate
-            .enter(&wanted.budget, subject, || self.clock.now());
+        let bearer = match wanted.facts.caller.proof {
+            Some(_) => Bearer::Accepted,
+            None => Bearer::Unheard,
+        };
+        let gate = &self.questions.gate;
+        let pass = gate.enter(&wanted.budget, bearer, subject, || self.clock.now());
         let flown = match pass.await {
             Ok(pass) => self.verify_or_ask(wanted, why, before, &pass).await,
             Err(refusal) => Flown::alone(self.held_up(wanted, why, refusal)),

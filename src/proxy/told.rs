@@ -124,7 +124,7 @@ impl Rooms {
             return self.instead(told.wanted, told.why, Detail::Error, Problem::BrokenAnswer);
         }
         let reason = (reason != NotStored::Status).then_some(reason);
-        told.handed_on(upstream::inbound(answer), reason)
+        told.handed_on(told.still_coming(upstream::inbound(answer)), reason)
     }
 
     /// A 304 that lets nobody have what is held: it is about something else, or the token has
@@ -167,6 +167,7 @@ impl Rooms {
             Ok(Collected::TooLarge { prefix, rest }) => {
                 let answer = upstream::inbound(Response::from_parts(head, rest))
                     .map(|whole| whole.map(|rest| upstream::rejoin(prefix, rest)));
+                let answer = told.still_coming(answer);
                 return Flown::alone(told.handed_on(answer, Some(NotStored::TooLarge)));
             }
             Err(error) => return self.unanswered(told.wanted, told.why, told.pass, &error),
@@ -324,7 +325,22 @@ impl Told<'_> {
 
     /// Graph's answer, for this caller alone.
     pub(super) fn relayed(&self, answer: Response<Incoming>) -> Outcome {
-        self.handed_on(upstream::inbound(answer), None)
+        self.handed_on(self.still_coming(upstream::inbound(answer)), None)
+    }
+
+    /// An answer whose body is still on its way, and so keeps its place among those that are.
+    fn still_coming(
+        &self,
+        answer: Result<Response<Body>, upstream::Error>,
+    ) -> Result<Response<Body>, upstream::Error> {
+        let keep = |body: Body| {
+            if http_body::Body::is_end_stream(&body) {
+                body
+            } else {
+                self.pass.until_end_of(body)
+            }
+        };
+        Ok(answer?.map(keep))
     }
 
     fn handed_on(

@@ -27,6 +27,6 @@ pub use collect::{Collected, collect, rejoin};
 pub use error::{Error, SetupError};
 pub use flight::{Flights, Landing, Lead, Seat};
 pub use forward::inbound;
-pub use gate::{Budget, Gate, Limits, Pass, Refusal, retry_after};
+pub use gate::{Bearer, Budget, Gate, Limits, Pass, Refusal, retry_after};
 pub use habits::{Habits, Way};
 pub use pool::{Config, Upstream};

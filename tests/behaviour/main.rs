@@ -22,6 +22,7 @@ mod hardening;
 mod http2_frames;
 mod incidents;
 mod isolation;
+mod lanes;
 mod logs;
 mod model;
 mod operator;

@@ -1,4 +1,8 @@
 //! The lane of one budget: so many questions on their way, a short fair queue behind them.
+//!
+//! Whose budget it is only a token says, and anybody can write a token. So those that Graph has
+//! not accepted yet queue apart: they never fill the queue of the others, leave one place to
+//! them, and take turns with them for the rest.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +13,7 @@ use tokio::sync::oneshot;
 use super::breaker::{Breaker, Breaking};
 use super::standing::{Cause, Closed, Standing};
 use super::valve::Valve;
-use super::{Limits, Refusal};
+use super::{Bearer, Limits, Refusal};
 use crate::clock::Time;
 use crate::route::OwnerKind;
 
@@ -26,19 +30,62 @@ pub(super) struct Lane {
 #[derive(Debug, Default)]
 struct State {
     valve: Valve,
-    on_their_way: usize,
-    /// First come, first served. Empty whenever there is room on the way.
-    queue: VecDeque<oneshot::Sender<Place>>,
+    accepted: Side,
+    unheard: Side,
+    /// Whether the unheard are next, where both wait.
+    turn_of_unheard: bool,
     /// By kind of owner: the services behind users, teams and contacts differ.
     breakers: HashMap<OwnerKind, Breaker>,
     /// A closing that has been told and whose end has not.
     told: bool,
 }
 
+/// Those of one kind.
+#[derive(Debug, Default)]
+struct Side {
+    on_their_way: usize,
+    /// First come, first served. Empty whenever there is room on the way.
+    queue: VecDeque<oneshot::Sender<Place>>,
+}
+
+impl State {
+    fn side(&mut self, bearer: Bearer) -> &mut Side {
+        match bearer {
+            Bearer::Accepted => &mut self.accepted,
+            Bearer::Unheard => &mut self.unheard,
+        }
+    }
+
+    fn on_their_way(&self) -> usize {
+        self.accepted.on_their_way + self.unheard.on_their_way
+    }
+
+    /// Whether there is room on the way for one more of that kind, in a lane of `width`.
+    fn has_room(&self, bearer: Bearer, width: usize) -> bool {
+        let width = self.valve.width(width);
+        let unheard = self.unheard.on_their_way;
+        self.on_their_way() < width
+            && (bearer == Bearer::Accepted || unheard < width.saturating_sub(1).max(1))
+    }
+
+    /// Who is next of those that wait and have room.
+    fn next(&mut self, width: usize) -> Option<Bearer> {
+        let (first, then) = if self.turn_of_unheard {
+            (Bearer::Unheard, Bearer::Accepted)
+        } else {
+            (Bearer::Accepted, Bearer::Unheard)
+        };
+        [first, then]
+            .into_iter()
+            .find(|bearer| !self.side(*bearer).queue.is_empty() && self.has_room(*bearer, width))
+    }
+}
+
 /// A place on the way. Dropping it gives it to the first in the queue.
 #[derive(Debug)]
 pub(super) struct Place {
     lane: Option<Arc<Lane>>,
+    bearer: Bearer,
     round: u32,
 }
 
@@ -64,8 +111,8 @@ impl Lane {
         let state = self.state();
         Standing {
             label: self.label.clone(),
-            in_flight: state.on_their_way,
-            queued: state.queue.len(),
+            in_flight: state.on_their_way(),
+            queued: state.accepted.queue.len() + state.unheard.queue.len(),
             closed_for: state.valve.wait(now).unwrap_or_default(),
             refusals_in_a_row: state.valve.refusals_in_a_row(),
             breakers: state
@@ -87,11 +134,11 @@ impl Lane {
     /// leaves the queue.
     pub(super) async fn place(
         self: &Arc<Self>,
-        kind: OwnerKind,
+        (kind, bearer): (OwnerKind, Bearer),
         patience: Duration,
         now: impl Fn() -> Time,
     ) -> Result<Place, Refusal> {
-        let place = match self.turn(kind, now())? {
+        let place = match self.turn(kind, bearer, now())? {
             Turn::Now(place) => place,
             Turn::Later(turn) => match tokio::time::timeout(patience, turn).await {
                 Ok(Ok(place)) => place,
@@ -115,7 +162,7 @@ impl Lane {
     /// Whether half of the lane is free: room for what nobody waits for.
     pub(super) fn has_room(&self) -> bool {
         let state = self.state();
-        state.on_their_way < state.valve.width(self.width).div_ceil(2)
+        state.on_their_way() < state.valve.width(self.width).div_ceil(2)
     }
 
     /// Whether the lane holds nothing that must be remembered.
@@ -137,7 +184,8 @@ impl Lane {
         let round = round.unwrap_or_else(|| state.valve.round());
         let before = state.valve.wait(now).unwrap_or_default();
         state.valve.close(round, named, cap, now);
-        state.queue.clear();
+        state.accepted.queue.clear();
+        state.unheard.queue.clear();
         let wait = state.valve.wait(now).unwrap_or_default();
         self.closed.add(!state.told, wait.saturating_sub(before));
         // Questions on their way come back one by one with the same refusal: one line is enough.
@@ -194,41 +242,47 @@ impl Lane {
             .map_or(Ok(()), |breaker| breaker.admit(now).map_err(Refusal::Down))
     }
 
-    fn turn(self: &Arc<Self>, kind: OwnerKind, now: Time) -> Result<Turn, Refusal> {
+    fn turn(self: &Arc<Self>, kind: OwnerKind, bearer: Bearer, now: Time) -> Result<Turn, Refusal> {
         if let Some(refusal) = self.refusal(kind, now) {
             return Err(refusal);
         }
         let mut state = self.state();
-        if state.queue.is_empty() && state.on_their_way < state.valve.width(self.width) {
-            state.on_their_way += 1;
+        if state.side(bearer).queue.is_empty() && state.has_room(bearer, self.width) {
+            state.side(bearer).on_their_way += 1;
             return Ok(Turn::Now(Place {
                 lane: Some(Arc::clone(self)),
+                bearer,
                 round: state.valve.round(),
             }));
         }
-        if state.queue.len() >= self.longest_queue {
-            state.queue.retain(|turn| !turn.is_closed());
-            if state.queue.len() >= self.longest_queue {
+        let queue = &mut state.side(bearer).queue;
+        if queue.len() >= self.longest_queue {
+            queue.retain(|turn| !turn.is_closed());
+            if queue.len() >= self.longest_queue {
                 return Err(Refusal::Full);
             }
         }
         let (give, turn) = oneshot::channel();
-        state.queue.push_back(give);
+        queue.push_back(give);
         Ok(Turn::Later(turn))
     }
 
-    /// Gives free places to the queue, in its order.
+    /// Gives free places to the queues, each in its order.
     fn wake(self: &Arc<Self>, state: &mut State) {
-        while state.on_their_way < state.valve.width(self.width) {
-            let Some(turn) = state.queue.pop_front() else {
+        while let Some(bearer) = state.next(self.width) {
+            let Some(turn) = state.side(bearer).queue.pop_front() else {
                 return;
             };
             let place = Place {
                 lane: Some(Arc::clone(self)),
+                bearer,
                 round: state.valve.round(),
             };
             match turn.send(place) {
-                Ok(()) => state.on_their_way += 1,
+                Ok(()) => {
+                    state.side(bearer).on_their_way += 1;
+                    state.turn_of_unheard = bearer == Bearer::Accepted;
+                }
                 // Its caller has left. The place was never counted, so it must not be given
                 // back (nor could it: the lock is ours).
                 Err(mut unwanted) => unwanted.lane = None,
@@ -252,7 +306,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         if let Some(lane) = self.lane.take() {
             let mut state = lane.state();
-            state.on_their_way -= 1;
+            state.side(self.bearer).on_their_way -= 1;
             lane.wake(&mut state);
         }
     }

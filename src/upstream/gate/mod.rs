@@ -19,20 +19,37 @@ mod valve;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use breaker::Breaker;
 pub use breaker::Breaking;
 pub use budget::Budget;
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
 use lane::{Lane, Place};
 pub use retry_after::retry_after;
 use standing::Closed;
 pub use standing::{Cause, Standing};
+use tokio::sync::oneshot;
 
 use crate::clock::Time;
 use crate::identity::Subject;
+use crate::render::Body;
+use crate::render::body::BodyError;
 use crate::route::OwnerKind;
+
+/// Whether Graph has accepted the token that a question is asked with. One that it has not may
+/// be anybody's, whatever budget it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bearer {
+    /// Graph has accepted this very token.
+    Accepted,
+    /// Graph has not said yet.
+    Unheard,
+}
 
 /// Why a question may not be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,12 +67,14 @@ pub enum Refusal {
 pub struct Limits {
     /// Questions of one budget that are on their way.
     pub concurrency: usize,
-    /// Questions of one budget that wait for a place.
+    /// Questions of one budget that wait for a place, of each kind of [`Bearer`].
     pub queue: usize,
     /// How long they wait.
     pub patience: Duration,
     /// The longest wait believed, whatever Graph names.
     pub longest_wait: Duration,
+    /// How long a body that is handed on keeps its question's place.
+    pub longest_body: Duration,
 }
 
 /// All budgets.
@@ -125,6 +144,7 @@ impl Gate {
     pub async fn enter(
         &self,
         budget: &Budget,
+        bearer: Bearer,
         (kind, subject): (OwnerKind, &Subject),
         now: impl Fn() -> Time,
     ) -> Result<Pass, Refusal> {
@@ -132,14 +152,16 @@ impl Gate {
             return Err(Refusal::Down(left));
         }
         let lane = self.lane(budget);
-        let place = lane.place(kind, self.limits.patience, &now).await?;
+        let patience = self.limits.patience;
+        let place = lane.place((kind, bearer), patience, &now).await?;
         lock(&self.reach).admit(now()).map_err(Refusal::Down)?;
         Ok(Pass {
-            place,
+            place: Arc::new(place),
             lane,
             kind,
             owner: self.hasher.hash_one(subject),
             longest_wait: self.limits.longest_wait,
+            longest_body: self.limits.longest_body,
             reach: Arc::clone(&self.reach),
             closed: Arc::clone(&self.closed),
         })
@@ -188,19 +210,44 @@ impl Gate {
 }
 
 /// Leave to send one question, and the duty to say how it went. Dropping it gives the place to
-/// the next in the queue.
+/// the next in the queue, unless a body that still comes keeps it.
 #[derive(Debug)]
 pub struct Pass {
-    place: Place,
+    place: Arc<Place>,
     lane: Arc<Lane>,
     kind: OwnerKind,
     owner: u64,
     longest_wait: Duration,
+    longest_body: Duration,
     reach: Arc<Mutex<Breaker>>,
     closed: Arc<Closed>,
 }
 
 impl Pass {
+    /// Keeps the place until the body has ended or been dropped: to Graph the question is on its
+    /// way until then. No longer than a photo may take, or a caller who does not read would keep
+    /// others from asking.
+    ///
+    /// To be called within a runtime: the time is kept by a task, since a body that nobody reads
+    /// is not polled.
+    pub fn until_end_of<B>(&self, body: B) -> Body
+    where
+        B: http_body::Body<Data = Bytes> + Send + Sync + Unpin + 'static,
+        B::Error: Into<BodyError>,
+    {
+        let (reading, ended) = oneshot::channel::<()>();
+        let (place, most) = (Arc::clone(&self.place), self.longest_body);
+        tokio::spawn(async move {
+            // Nothing is ever sent: it ends when the body does.
+            let _ = tokio::time::timeout(most, ended).await;
+            drop(place);
+        });
+        Body::stream(Read {
+            body,
+            reading: Some(reading),
+        })
+    }
+
     /// Graph answered 429, or 503 with a wait: the budget waits, for as long as Graph says or a
     /// growing guess.
     pub fn throttled(&self, wait: Option<Duration>, now: Time) {
@@ -234,6 +281,36 @@ impl Pass {
         if lock(&self.reach).succeeded() {
             tracing::info!("graph can be reached again: the breaker is closed");
         }
+    }
+}
+
+/// A body, and the word that it is still being read.
+struct Read<B> {
+    body: B,
+    reading: Option<oneshot::Sender<()>>,
+}
+
+impl<B: http_body::Body<Data = Bytes> + Unpin> http_body::Body for Read<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if self.body.is_end_stream() || !matches!(frame, Some(Ok(_))) {
+            self.reading = None;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

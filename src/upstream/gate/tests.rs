@@ -17,6 +17,7 @@ fn limits() -> Limits {
         queue: 2,
         patience: Duration::from_secs(10),
         longest_wait: Duration::from_mins(15),
+        longest_body: Duration::from_secs(30),
     }
 }
 
@@ -40,7 +41,16 @@ fn budget(token: &str) -> Budget {
 }
 
 async fn enter(gate: &Gate, budget: &Budget, clock: &Clock) -> Result<Pass, Refusal> {
-    gate.enter(budget, (USER, &subject(1)), || clock.now())
+    enter_as(gate, budget, Bearer::Accepted, clock).await
+}
+
+async fn enter_as(
+    gate: &Gate,
+    budget: &Budget,
+    bearer: Bearer,
+    clock: &Clock,
+) -> Result<Pass, Refusal> {
+    gate.enter(budget, bearer, (USER, &subject(1)), || clock.now())
         .await
 }
 
@@ -77,6 +87,59 @@ async fn the_queue_is_served_in_its_order_and_is_short() {
     assert!(futures_pending(&mut second).await);
     assert!(first.await.is_ok());
     assert!(second.await.is_ok());
+}
+
+#[tokio::test]
+async fn a_flood_of_tokens_unheard_of_fills_neither_the_lane_nor_the_queue_of_the_others() {
+    let (gate, clock, budget) = (Gate::new(limits()), Clock::by_hand(), budget("a"));
+    let unheard = || enter_as(&gate, &budget, Bearer::Unheard, &clock);
+    let mut flood = vec![unheard().await, unheard().await, unheard().await];
+    assert!(flood.iter().all(Result::is_ok));
+    let (mut one, mut two) = (Box::pin(unheard()), Box::pin(unheard()));
+    assert!(futures_pending(&mut one).await && futures_pending(&mut two).await);
+    assert_eq!(unheard().await.unwrap_err(), Refusal::Full);
+    // One place is free for whom Graph has accepted, and so is their queue.
+    let first = enter(&gate, &budget, &clock).await.unwrap();
+    let mut second = Box::pin(enter(&gate, &budget, &clock));
+    let mut third = Box::pin(enter(&gate, &budget, &clock));
+    assert!(futures_pending(&mut second).await && futures_pending(&mut third).await);
+    // They take turns for what becomes free.
+    flood.pop();
+    let second = second.await.unwrap();
+    assert!(futures_pending(&mut one).await && futures_pending(&mut third).await);
+    flood.pop();
+    let one = one.await.unwrap();
+    assert!(futures_pending(&mut two).await && futures_pending(&mut third).await);
+    drop(first);
+    let third = third.await.unwrap();
+    assert!(futures_pending(&mut two).await);
+    drop((one, second, third));
+    assert!(two.await.is_ok());
+}
+
+#[tokio::test]
+async fn a_lane_of_one_place_serves_tokens_unheard_of_in_their_turn() {
+    let limits = Limits {
+        concurrency: 1,
+        ..limits()
+    };
+    let (gate, clock, budget) = (Gate::new(limits), Clock::by_hand(), budget("a"));
+    let first = enter(&gate, &budget, &clock).await.unwrap();
+    let mut accepted = Box::pin(enter(&gate, &budget, &clock));
+    let mut unheard = Box::pin(enter_as(&gate, &budget, Bearer::Unheard, &clock));
+    let mut last = Box::pin(enter(&gate, &budget, &clock));
+    for turn in [&mut accepted, &mut last] {
+        assert!(futures_pending(turn).await);
+    }
+    assert!(futures_pending(&mut unheard).await);
+    drop(first);
+    let pass = accepted.await.unwrap();
+    assert!(futures_pending(&mut unheard).await);
+    drop(pass);
+    let pass = unheard.await.unwrap();
+    assert!(futures_pending(&mut last).await);
+    drop(pass);
+    assert!(last.await.is_ok());
 }
 
 #[tokio::test]
@@ -172,7 +235,8 @@ async fn an_outage_of_one_kind_of_photo_stops_no_other_kind() {
         let (gate, budget, clock) = (&gate, &budget, &clock);
         async move {
             let subject = subject(name);
-            gate.enter(budget, (kind, &subject), || clock.now()).await
+            gate.enter(budget, Bearer::Accepted, (kind, &subject), || clock.now())
+                .await
         }
     };
     for name in [1, 2, 3, 4, 5] {
@@ -251,8 +315,6 @@ proptest! {
 
 /// Whether a future is still waiting after it has been given a chance.
 async fn futures_pending<F: Future + Unpin>(future: &mut F) -> bool {
-    std::future::poll_fn(|context| {
-        std::task::Poll::Ready(std::pin::Pin::new(&mut *future).poll(context).is_pending())
-    })
-    .await
+    std::future::poll_fn(|context| Poll::Ready(Pin::new(&mut *future).poll(context).is_pending()))
+        .await
 }
