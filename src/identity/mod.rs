@@ -30,7 +30,7 @@ pub use sharing::Partition;
 pub use subject::{Space, Subject};
 
 use crate::clock::Time;
-use crate::route::{OwnerKind, PhotoOwner};
+use crate::route::{Guid, ObjectId, OwnerKind, PhotoOwner};
 
 /// What this room remembers: the key credentials are hashed with, and Graph's word about them.
 #[derive(Debug)]
@@ -150,11 +150,20 @@ impl Identity {
         self.proofs.refuse(credential, now);
     }
 
-    /// Graph has given this caller a photo, or "no photo", of `subject`, asked for at `asked`.
+    /// Graph has given this caller a photo, or "no photo", of the owner of these names, the one
+    /// it was asked by first; asked for at `asked`.
     ///
-    /// One's own does not count: every token is given it, so it says nothing about others.
-    pub fn witnessed(&self, proof: &Proof, owner: &PhotoOwner, subject: &Subject, asked: Time) {
-        if !sharing::is_oneself(&proof.principal, subject) {
+    /// One's own does not count: every token is given it, so it says nothing about others. Nor
+    /// does a name that may be one's own, for all that the token says.
+    pub fn witnessed(&self, proof: &Proof, owner: &PhotoOwner, names: &[Subject], asked: Time) {
+        let may_be_oneself = |name| sharing::may_be_oneself(&proof.principal, name);
+        let by_guid = |name: &&Subject| matches!(name, Subject::User(ObjectId::Guid(_)));
+        let surest = names.iter().find(by_guid).or(names.first());
+        if let Some(subject) = surest.filter(|surest| !may_be_oneself(surest))
+            && !names
+                .iter()
+                .any(|name| sharing::is_oneself(&proof.principal, name))
+        {
             proof.witness(owner.kind(), subject, asked);
         }
     }

@@ -78,12 +78,15 @@ impl Proof {
     }
 
     /// Graph gave this credential an answer about `subject`, asked for at `asked`. The latest
-    /// two owners of a kind are remembered: whoever is asked for next, one of them is another.
+    /// two owners of a kind and form of name are remembered: whoever is asked for next, one of
+    /// them is another.
     pub(super) fn witness(&self, kind: OwnerKind, subject: &Subject, asked: Time) {
         let mut witnessed = lock(&self.witnessed);
         witnessed.retain(|seen| seen.kind != kind || seen.subject != *subject);
-        if witnessed.iter().filter(|seen| seen.kind == kind).count() >= 2
-            && let Some(oldest) = witnessed.iter().position(|seen| seen.kind == kind)
+        let form = is_by_guid(subject);
+        let alike = |seen: &Witness| seen.kind == kind && is_by_guid(&seen.subject) == form;
+        if witnessed.iter().filter(|seen| alike(seen)).count() >= 2
+            && let Some(oldest) = witnessed.iter().position(alike)
         {
             witnessed.remove(oldest);
         }
@@ -102,23 +105,32 @@ impl Proof {
 
     /// Whether Graph has given this credential an answer about another owner of that kind than
     /// the one of these names, no longer ago than a proof is believed.
+    ///
+    /// A GUID and a principal name that are not known to be a pair may be one user's, so one
+    /// owner seen by the other form of name is not surely another. Two GUIDs are: they are two
+    /// owners', and the one of these names is one of them at most.
     pub(super) fn witnessed_another(&self, kind: OwnerKind, names: &[Subject], now: Time) -> bool {
-        lock(&self.witnessed).iter().any(|seen| {
-            seen.kind == kind
-                && now.since(seen.asked) < self.ttl
-                && is_another(&seen.subject, names)
-        })
+        let witnessed = lock(&self.witnessed);
+        let seen = witnessed.iter().filter(|seen| {
+            seen.kind == kind && now.since(seen.asked) < self.ttl && !names.contains(&seen.subject)
+        });
+        let mut guids = 0;
+        for form in seen.map(|seen| is_by_guid(&seen.subject)) {
+            guids += u32::from(form);
+            if guids == 2 || names.iter().any(|name| is_by_guid(name) == form) {
+                return true;
+            }
+        }
+        false
     }
 }
 
-/// Whether `seen` is surely somebody else than the one of these names: a GUID and a principal
-/// name that are not known to be a pair may be one user's.
-fn is_another(seen: &Subject, names: &[Subject]) -> bool {
-    let by_guid = |subject: &Subject| match subject {
+/// Whether an owner is named by its id, which is one owner's for good.
+fn is_by_guid(subject: &Subject) -> bool {
+    match subject {
         Subject::User(id) | Subject::Group(id) => matches!(id, ObjectId::Guid(_)),
         _ => false,
-    };
-    !names.contains(seen) && names.iter().any(|name| by_guid(name) == by_guid(seen))
+    }
 }
 
 fn milliseconds(duration: Duration) -> u64 {

@@ -193,3 +193,12 @@ pub(super) fn is_oneself(principal: &Principal, subject: &Subject) -> bool {
         _ => false,
     }
 }
+
+/// Whether the subject may be the signed-in user for all that the token says: it is, or it is a
+/// principal name and the token does not tell the user's own.
+pub(super) fn may_be_oneself(principal: &Principal, subject: &Subject) -> bool {
+    let untold = matches!(principal.permissions(), Permissions::Delegated(_))
+        && principal.upn().is_none()
+        && matches!(subject, Subject::User(ObjectId::Upn(_)));
+    untold || is_oneself(principal, subject)
+}

@@ -5,6 +5,9 @@
 //! that are held for whom the token says it is wait for it, and are then judged as if they had
 //! come after it. Nothing is handed from one to the other: what the token says of itself decides
 //! who waits, and never what anybody is given.
+//!
+//! A face that must be asked for anyway brings the first word as well as any, so the others wait
+//! for that one where it comes first, and in a batch it is asked first.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,10 +50,20 @@ impl Rooms {
         let (mut facts, mut now) = (facts, now);
         let mut standing = self.standing(&facts, now);
         for _ in 0..ROUNDS {
-            if !matches!(standing, Standing::Ask(_)) || !self.is_promised(&facts, now) {
+            if !matches!(standing, Standing::Ask(_)) {
                 return (facts, standing, None);
             }
             let token = &facts.caller.credential;
+            if !self.is_promised(&facts, now) {
+                let turn = self.brings_word(&facts).then(|| {
+                    // It is asked for whoever leads, and waits for nobody.
+                    match self.questions.first_words.join(token, (), |()| true) {
+                        Seat::Leader(turn) => Some(turn),
+                        Seat::Waiter(_) | Seat::Full => None,
+                    }
+                });
+                return (facts, standing, turn.flatten());
+            }
             let wait = match self.questions.first_words.join(token, (), |()| true) {
                 Seat::Leader(turn) => return (facts, standing, Some(turn)),
                 Seat::Waiter(wait) => wait,
@@ -84,6 +97,14 @@ impl Rooms {
             }
             Seat::Full => {}
         }
+    }
+
+    /// Whether an answer to this question says something of the token that may let it have what
+    /// is held of others.
+    pub(super) fn brings_word(&self, facts: &Facts) -> bool {
+        let demand = facts.demand;
+        let asks = !facts.photo.head && !demand.no_store && !demand.only_if_cached;
+        asks && !facts.may_become_readable(self).is_empty()
     }
 
     /// Whether Graph's word about the token may let this caller have what is held: for the one

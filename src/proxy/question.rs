@@ -110,7 +110,7 @@ impl Questions {
 
     /// How many callers wait for somebody else's question.
     pub fn waiting(&self) -> usize {
-        self.open.waiting()
+        self.open.waiting() + self.first_words.waiting()
     }
 
     /// The throttle clocks.

@@ -228,10 +228,6 @@ impl Rooms {
     ) -> Option<Arc<Proof>> {
         let facts = &wanted.facts;
         let proof = self.identity.accepted(&facts.caller, asked, now)?;
-        if shown.is_about_a_photo() {
-            self.identity
-                .witnessed(&proof, &facts.owner, &facts.subject, asked);
-        }
         self.learn_names(&facts.caller, now);
         if let (View::Metadata | View::List, PhotoOwner::User(upn), Shown::Photo(Some(json))) =
             (facts.photo.view, &facts.photo.owner, shown)
@@ -239,9 +235,12 @@ impl Rooms {
         {
             self.cache.aliases.learn(facts.space, guid, upn, asked, now);
         }
+        let names = self.names(wanted, now);
+        if shown.is_about_a_photo() {
+            self.identity.witnessed(&proof, &facts.owner, &names, asked);
+        }
         // Only the picture itself takes a refusal back: it may have been the picture's.
         if facts.photo.view == View::Media {
-            let names = self.names(wanted, now);
             self.cache.doubts.granted(facts.own, &names, born);
         }
         Some(proof)

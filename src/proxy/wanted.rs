@@ -26,6 +26,9 @@ pub(super) struct Facts {
     own_key: Key,
     /// The tenant's key, where policy and Graph let this caller read it.
     shared_key: Option<Key>,
+    /// The same by the name it was asked by, where the canonical one is another: what came
+    /// before the two were known to be one is held there, and was Graph's answer to that name.
+    addressed: Vec<Key>,
 }
 
 impl Facts {
@@ -56,6 +59,16 @@ impl Facts {
                     .shared_partition(&caller, &owner, &names, now)
             });
         let shared_key = shared.map(|shared| key(rooms, &photo, &owner, shared));
+        let addressed = if owner == photo.owner || photo.owner == PhotoOwner::Me {
+            Vec::new()
+        } else {
+            let keys = shared_key.iter().chain([&own_key]);
+            let by_name = |key: &Key| Key {
+                owner: photo.owner.clone(),
+                ..key.clone()
+            };
+            keys.map(by_name).collect()
+        };
         Self {
             photo,
             caller,
@@ -66,6 +79,7 @@ impl Facts {
             demand,
             own_key,
             shared_key,
+            addressed,
         }
     }
 
@@ -97,7 +111,8 @@ impl Facts {
 
     /// The keys this caller may be answered from, once proven: the wider first.
     pub(super) fn readable(&self) -> impl Iterator<Item = &Key> {
-        self.shared_key.iter().chain([&self.own_key])
+        let canonical = self.shared_key.iter().chain([&self.own_key]);
+        canonical.chain(&self.addressed)
     }
 
     /// The keys that Graph's word about the caller may open to it, if the token says the truth.
@@ -195,6 +210,7 @@ impl Facts {
             own_key,
             shared_key,
             demand: _,
+            addressed: _,
         } = self;
         // A caller who reads the tenant's partition keeps its answers there; any other keeps
         // its own, and contributes where its permissions cover the kind.

@@ -171,3 +171,42 @@ async fn a_guests_name_at_home_is_nobodys_name_here() {
     assert_ne!(reply.body, theirs.body);
     assert_eq!(reply.mark().map(|mark| mark.owner), Some(member.id));
 }
+
+#[tokio::test]
+async fn what_came_by_a_name_is_still_good_once_it_is_known_whose_name_it_is() {
+    for sharing in ["token", "verified", "tenant"] {
+        let world = World::with(&[("sharing", sharing)], |_| {}).await;
+        let (owner, token) = (world.person(1), world.token(0));
+        let first = world.get(&photo_by_name(&owner), &token).await;
+        let metadata = format!("/v1.0/users/{}/photo", owner.upn);
+        assert_eq!(world.get(&metadata, &token).await.status, 200);
+        let again = world.hit(&photo_by_name(&owner), &token).await;
+        assert_eq!(again.body, first.body, "{sharing}");
+        // Not once it has changed by the other name.
+        let writer = world.token_with(1, "User.ReadWrite");
+        let put = world.proxy.put(&photo(&owner), &writer, first.body).await;
+        assert!(put.status.is_success(), "{put:?}");
+        world.asks(&photo_by_name(&owner), &token).await;
+    }
+}
+
+#[tokio::test]
+async fn what_came_by_a_name_is_not_given_to_whom_graph_refuses_the_id() {
+    let world = World::with(&[("sharing", "tenant")], |_| {}).await;
+    let (owner, reader, refused) = (world.person(1), world.token(0), world.token(2));
+    world.graph.forbid(&world.person(2).id, &owner.id);
+    assert_eq!(world.get(&photo(&owner), &refused).await.status, 403);
+    // May read what the tenant holds, but for this one.
+    for n in [3, 4] {
+        world.get(&photo(&world.person(n)), &refused).await;
+    }
+    world.get(&photo_by_name(&owner), &reader).await;
+    let metadata = format!("/v1.0/users/{}/photo", owner.upn);
+    world.get(&metadata, &reader).await;
+    for _ in 0..2 {
+        for path in [photo_by_name(&owner), photo(&owner)] {
+            let reply = world.get(&path, &refused).await;
+            assert_eq!((reply.status.as_u16(), reply.mark()), (403, None));
+        }
+    }
+}

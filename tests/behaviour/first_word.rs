@@ -92,6 +92,82 @@ async fn a_page_by_both_kinds_of_name_costs_two_calls() {
 }
 
 #[tokio::test]
+async fn a_face_that_must_be_asked_for_anyway_brings_the_first_word() {
+    for sharing in ["token", "verified", "tenant"] {
+        let world = World::with(&[("sharing", sharing)], |graph| graph.people = 40).await;
+        let (paths, first) = (paths(&world), world.token(0));
+        warm(&world, &paths, &first).await;
+        // A token that may be given what is held, once Graph has accepted it.
+        let token = match sharing {
+            "token" => first,
+            "verified" => world.fresh_token(0),
+            _ => world.token(20),
+        };
+        world.later(Duration::from_mins(16));
+        world.graph.clear_seen();
+        let hold = world.graph.hold();
+        let cold = photo(&world.person(FACES + 1));
+        let mut faces = JoinSet::new();
+        let mut ask = |path: &str| {
+            let request = world.proxy.request(Method::GET, path, &token);
+            faces.spawn(world.proxy.sending(request.body(Full::default()).unwrap()));
+        };
+        ask(&cold);
+        until("the first question", || world.graph.count() == 1).await;
+        paths.iter().for_each(|path| ask(path));
+        world.waiting(FACES).await;
+        hold.release();
+        assert!(
+            faces
+                .join_all()
+                .await
+                .iter()
+                .all(|reply| reply.status == 200)
+        );
+        assert_eq!(world.graph.count(), 1, "{sharing}");
+    }
+}
+
+#[tokio::test]
+async fn a_batch_has_its_first_word_from_the_face_that_is_not_held() {
+    let world = tenant().await;
+    let mut paths = paths(&world);
+    paths.pop();
+    warm(&world, &paths, &world.token(0)).await;
+    world.graph.clear_seen();
+    let answer = batch(&world, &world.token(20)).await;
+    assert!(statuses(&answer).iter().all(|status| *status == 200));
+    assert_eq!(world.graph.photo_calls(), 1);
+}
+
+#[tokio::test]
+async fn a_face_that_is_not_there_is_no_word_about_the_others() {
+    let world = tenant().await;
+    let paths = paths(&world);
+    warm(&world, &paths, &world.token(0)).await;
+    world.graph.clear_seen();
+    let token = world.token(20);
+    let hold = world.graph.hold();
+    let mut faces = JoinSet::new();
+    let mut ask = |path: &str| {
+        let request = world.proxy.request(Method::GET, path, &token);
+        faces.spawn(world.proxy.sending(request.body(Full::default()).unwrap()));
+    };
+    // Graph accepts the token, and tells nothing of what it lets it see.
+    ask("/v1.0/users/00000000-0000-4000-8000-000000000000/photo/$value");
+    until("the first question", || world.graph.count() == 1).await;
+    paths.iter().for_each(|path| ask(path));
+    world.waiting(FACES).await;
+    hold.release();
+    let replies = faces.join_all().await;
+    assert_eq!(
+        replies.iter().filter(|reply| reply.status == 200).count(),
+        12
+    );
+    assert_eq!(world.graph.count(), 2, "one of them asks for itself");
+}
+
+#[tokio::test]
 async fn a_token_that_graph_refuses_waits_for_nobodys_photo() {
     let world = tenant().await;
     let paths = paths(&world);

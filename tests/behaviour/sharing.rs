@@ -456,3 +456,26 @@ async fn calls_that_tenant_would_have_saved_are_counted() {
     }
     assert_eq!(saved(), 2);
 }
+
+#[tokio::test]
+async fn under_tenant_two_photos_by_id_open_names_and_one_does_not() {
+    let world = tenant().await;
+    let path = photo_by_name(&world.person(3));
+    assert_eq!(world.get(&path, &world.token(0)).await.status, 200);
+    let token = world.token(6);
+    // One that may be the same person: Graph is asked.
+    world.get(&photo(&world.person(1)), &token).await;
+    world.asks(&path, &token).await;
+    // Two cannot both be.
+    let token = world.token(7);
+    for n in [1, 6] {
+        world.asks(&photo(&world.person(n)), &token).await;
+    }
+    world.hit(&path, &token).await;
+    // One's own is none of them.
+    let token = world.token(1);
+    for n in [1, 7] {
+        world.asks(&photo(&world.person(n)), &token).await;
+    }
+    world.asks(&path, &token).await;
+}

@@ -288,14 +288,66 @@ fn an_owner_by_another_form_of_name_is_not_surely_another_owner() {
     let guid = Subject::User(ObjectId::Guid(Guid::parse(OTHER).unwrap()));
     let name = Subject::User(ObjectId::of_user("eve@example.com"));
     let far = Subject::User(ObjectId::of_user("43a63cc5-582b-4d81-a79d-1591f91d5558"));
-    identity.witnessed(&proof, &user(OTHER), &guid, clock.now());
+    let seen = |subject: &Subject| {
+        let names = std::slice::from_ref(subject);
+        identity.witnessed(&proof, &user(OTHER), names, clock.now());
+    };
+    seen(&guid);
     let covers =
         |names: &[Subject]| identity.tenant_would_cover(&proven, &user(OTHER), names, clock.now());
     assert!(!covers(std::slice::from_ref(&guid)));
     assert!(!covers(std::slice::from_ref(&name)));
     assert!(!covers(&[name.clone(), guid.clone()]));
-    assert!(covers(&[name, far.clone()]));
+    assert!(covers(&[name.clone(), far.clone()]));
     assert!(covers(std::slice::from_ref(&far)));
+    // Two ids are two owners', and one name is one's at most.
+    seen(&far);
+    assert!(covers(std::slice::from_ref(&name)));
+    assert!(covers(std::slice::from_ref(&guid)));
+    assert!(covers(&[name.clone(), guid.clone()]));
     clock.advance(Duration::from_secs(900));
+    assert!(!covers(std::slice::from_ref(&name)));
     assert!(!proof.witnessed_another(OwnerKind::User, &[far], clock.now()));
+}
+
+#[test]
+fn two_principal_names_may_be_one_owners_and_are_no_word_about_an_id() {
+    let identity = room(Sharing::Tenant);
+    let clock = Clock::by_hand();
+    let one = caller(&identity, &claims(json!({})));
+    let proof = identity.accepted(&one, clock.now(), clock.now()).unwrap();
+    let proven = caller(&identity, &claims(json!({})));
+    for name in ["eve@example.com", "eve.new@example.com"] {
+        let name = Subject::User(ObjectId::of_user(name));
+        let names = std::slice::from_ref(&name);
+        identity.witnessed(&proof, &user(OTHER), names, clock.now());
+    }
+    let guid = Subject::User(ObjectId::Guid(Guid::parse(OTHER).unwrap()));
+    let covers = identity.tenant_would_cover(&proven, &user(OTHER), &[guid], clock.now());
+    assert!(!covers, "she may have been renamed in between");
+}
+
+#[test]
+fn a_name_that_may_be_ones_own_is_no_word_about_others() {
+    let identity = room(Sharing::Tenant);
+    let clock = Clock::by_hand();
+    // A token that does not tell its user's principal name.
+    let one = caller(&identity, &claims(json!({"upn": null})));
+    let proof = identity.accepted(&one, clock.now(), clock.now()).unwrap();
+    let proven = caller(&identity, &claims(json!({"upn": null})));
+    let name = |name| Subject::User(ObjectId::of_user(name));
+    let guid = Subject::User(ObjectId::Guid(Guid::parse(OTHER).unwrap()));
+    let (own, far) = (name("me@example.com"), name("far@example.com"));
+    let see = |names: &[Subject]| identity.witnessed(&proof, &user(OTHER), names, clock.now());
+    let covers = |asked: &Subject| {
+        let names = std::slice::from_ref(asked);
+        identity.tenant_would_cover(&proven, &user(OTHER), names, clock.now())
+    };
+    see(std::slice::from_ref(&own));
+    assert!(!covers(&far));
+    // Unless Graph has told whose name it is.
+    see(&[own.clone(), guid.clone()]);
+    let other = name("43a63cc5-582b-4d81-a79d-1591f91d5558");
+    assert!(covers(&other));
+    assert!(!covers(&guid));
 }

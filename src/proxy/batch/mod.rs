@@ -179,24 +179,20 @@ impl<'a> Story<'a> {
     }
 
     /// Has Graph say its first word about the token by one photo alone, where that may spare it
-    /// several others that are held; who the caller is after that.
+    /// others that are held; who the caller is after that. That one is a photo that must be
+    /// asked for anyway, where there is one.
     ///
     /// Not where the batch writes: what it asks for belongs before or after that.
     async fn first_word(&self, caller: &Caller, now: Time) -> Caller {
         let rooms = self.rooms;
         let (mut caller, mut now) = (caller.clone(), now);
         for _ in 0..first::ROUNDS {
-            let mut promised = self.batch.parts.iter().filter_map(|part| match &part.wish {
-                Wish::Photo(wish) => self.promised(wish, &caller, now),
-                Wish::Write(_) | Wish::Other => None,
-            });
-            let (Some(wanted), Some(_)) = (promised.next(), promised.next()) else {
+            let Some(wanted) = self.bringer(&caller, now) else {
                 return caller;
             };
             if !self.writes.0.is_empty() || rooms.refusal(&wanted).is_some() {
                 return caller;
             }
-            drop(promised);
             rooms.have_first_word(wanted).await;
             now = rooms.clock.now();
             match rooms.identity.caller(&self.head.headers, now) {
@@ -207,14 +203,35 @@ impl<'a> Story<'a> {
         caller
     }
 
-    /// The question about a photo that is held, for this caller if Graph's word is good.
-    fn promised(&self, wish: &batch::request::Photo, caller: &Caller, now: Time) -> Option<Wanted> {
+    /// The question whose answer may spare Graph others: a photo that is not held, where one is;
+    /// else the first of two that are.
+    fn bringer(&self, caller: &Caller, now: Time) -> Option<Wanted> {
         let rooms = self.rooms;
-        let demand = Demand::default();
-        let facts = Facts::gather(rooms, wish.photo.clone(), caller.clone(), demand, now);
-        let asks = matches!(rooms.standing(&facts, now), Standing::Ask(_));
-        (asks && rooms.is_promised(&facts, now))
-            .then(|| Wanted::of(rooms, facts, &alone(self.head, wish)))
+        let (mut promised, mut cold) = (Vec::new(), None);
+        for part in &self.batch.parts {
+            let Wish::Photo(wish) = &part.wish else {
+                continue;
+            };
+            let facts = Facts::gather(
+                rooms,
+                wish.photo.clone(),
+                caller.clone(),
+                Demand::default(),
+                now,
+            );
+            if !matches!(rooms.standing(&facts, now), Standing::Ask(_)) {
+                continue;
+            }
+            if rooms.is_promised(&facts, now) {
+                promised.push((facts, wish));
+            } else if cold.is_none() && rooms.brings_word(&facts) {
+                cold = Some((facts, wish));
+            }
+        }
+        let spares = promised.len() + usize::from(cold.is_some()) > 1;
+        let first = cold.or_else(|| promised.into_iter().next());
+        let (facts, wish) = first.filter(|_| spares)?;
+        Some(Wanted::of(rooms, facts, &alone(self.head, wish)))
     }
 
     /// Answers from memory what a direct request would be answered from memory for.
