@@ -38,6 +38,11 @@ impl Aliases {
         }
     }
 
+    /// How long a pair is believed.
+    pub fn ttl(&self) -> Duration {
+        self.ttl
+    }
+
     /// Graph has told that `guid` and `upn` were one user at `told`. Of two that claim a name
     /// the later word counts: names change hands, and old tokens keep telling old names.
     pub fn learn(&self, space: Space, guid: Guid, upn: &ObjectId, told: Time, now: Time) {

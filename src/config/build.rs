@@ -63,6 +63,7 @@ pub(super) fn build(raw: &RawConfig, mistakes: Vec<Mistake>) -> Result<Config, M
             infer_absent: from.switch("infer_absent"),
             infer_etag: from.switch("infer_etag"),
             refresh_ahead: from.switch("refresh_ahead"),
+            ask_names: from.switch("ask_names"),
         },
         ops: ops(&mut from),
         demo_listen: from.required("demo_listen", parse::address),

@@ -179,27 +179,33 @@ fn people(core: &Core, ask: &Ask<'_>, caller: &Caller) -> Answer {
     {
         return errors::too_few_privileges();
     }
-    let top = ask
-        .query
-        .unwrap_or_default()
-        .split('&')
-        .find_map(|option| match option.split_once('=') {
-            Some(("$top" | "%24top" | "top", number)) => number.parse().ok(),
-            _ => None,
-        })
-        .unwrap_or(100_usize);
-    let value: Vec<Value> = core
-        .tenant
-        .people
-        .iter()
-        .filter(|person| person.account != Account::Personal && caller.at_home)
-        .take(top.min(999))
-        .map(|person| describe(ask, person))
-        .collect();
+    let option = |names: [&str; 3]| {
+        let options = ask.query.unwrap_or_default().split('&');
+        let mut pairs = options.filter_map(|option| option.split_once('='));
+        let (_, value) = pairs.find(|(name, _)| names.contains(name))?;
+        value.parse::<usize>().ok()
+    };
+    let top = option(["$top", "%24top", "top"]).unwrap_or(100).min(999);
+    let skipped = option(["$skiptoken", "%24skiptoken", "skiptoken"]).unwrap_or(0);
+    let people = core.tenant.people.iter();
+    let people = people.filter(|person| person.account != Account::Personal && caller.at_home);
+    let mut people = people.skip(skipped).peekable();
+    let page = people.by_ref().take(top);
+    let value: Vec<Value> = page.map(|person| describe(ask, person)).collect();
     let root = format!("{}/{}", ask.settings.service_root, ask.version.name());
-    Answer::json(
-        json!({"@odata.context": format!("{root}/$metadata#users"), "value": value}).to_string(),
-    )
+    let mut list = json!({"@odata.context": format!("{root}/$metadata#users")});
+    if let Value::Object(members) = &mut list {
+        if people.peek().is_some() {
+            let options = ask.query.unwrap_or_default().split('&');
+            let kept = options.filter(|option| !option.contains("skiptoken"));
+            let kept: Vec<&str> = kept.collect();
+            let skip = skipped + top;
+            let next = format!("{root}/users?{}&$skiptoken={skip}", kept.join("&"));
+            members.insert("@odata.nextLink".to_owned(), Value::from(next));
+        }
+        members.insert("value".to_owned(), Value::from(value));
+    }
+    Answer::json(list.to_string())
 }
 
 fn group(core: &Core, ask: &Ask<'_>, id: &str) -> Answer {

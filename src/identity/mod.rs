@@ -226,6 +226,17 @@ impl Identity {
         caller.principal.tenant().map(Partition::Tenant)
     }
 
+    /// The tenant whose every user's photo this caller's permissions cover, if they do.
+    pub fn reads_every_user(&self, caller: &Caller) -> Option<Guid> {
+        // Somebody, and nobody in particular: not oneself.
+        let somebody = ObjectId::Other("".into());
+        let subject = Subject::User(somebody.clone());
+        let covers = self
+            .tables
+            .cover(&caller.principal, &PhotoOwner::User(somebody), &subject);
+        caller.principal.tenant().filter(|_| covers)
+    }
+
     /// Whether the `tenant` policy lets, or would let, this caller read what its tenant holds.
     pub fn tenant_would_cover(
         &self,

@@ -21,4 +21,6 @@ pub struct Config {
     pub infer_etag: bool,
     /// Whether a photo that is asked for often is refreshed shortly before it expires.
     pub refresh_ahead: bool,
+    /// Whether Graph is asked for the ids and names of a whole directory (`sharing = "tenant"`).
+    pub ask_names: bool,
 }

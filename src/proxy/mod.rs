@@ -13,6 +13,7 @@ mod fallback;
 mod first;
 mod gather;
 mod infer;
+mod names;
 pub mod preflight;
 mod question;
 mod told;
@@ -146,6 +147,7 @@ impl Proxy {
         let demand = Demand::of(request.headers(), rooms.cache.config().caller_directives);
         let facts = Facts::gather(rooms, photo, caller, demand, now);
         let (facts, standing, turn) = rooms.after_first_word(facts, request.headers(), now).await;
+        rooms.ask_names(&facts, request.headers(), now);
         let outcome = match standing {
             Standing::Serve(held) => {
                 rooms.renew_ahead(&facts, Some(&held), &request, now);
@@ -326,6 +328,7 @@ impl Rooms {
         self.cache.maintain(now);
         self.identity.maintain(now);
         self.questions.gate().maintain(now);
+        self.questions.names_asked.maintain(now);
     }
 
     /// The key as `Cache-Status` names it, where the operator wants that.

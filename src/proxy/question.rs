@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::{HeaderValue, StatusCode, header};
 use tokio::sync::{Semaphore, oneshot};
 
+use super::names::Rounds;
 use super::told::Told;
 use super::verify::Verified;
 use super::wanted::Wanted;
@@ -32,12 +33,18 @@ const DOWNLOAD_PATIENCE: Duration = Duration::from_secs(2);
 const BATCH_MEMORY: usize = 128 * 1024;
 
 /// What collapses and paces photo questions.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the operator's, independent of the others"
+)]
 #[derive(Debug)]
 pub struct Questions {
     pub(super) habits: Habits,
     pub(super) infer_absent: bool,
     pub(super) infer_etag: bool,
     pub(super) refresh_ahead: bool,
+    pub(super) ask_names: bool,
+    pub(super) names_asked: Rounds,
     authority: Authority,
     open: Flights<FlightKey, Born, Word>,
     downloads: Flights<CurrentKey, Born, ()>,
@@ -89,6 +96,8 @@ impl Questions {
             infer_absent: config.infer_absent,
             infer_etag: config.infer_etag,
             refresh_ahead: config.refresh_ahead,
+            ask_names: config.ask_names,
+            names_asked: Rounds::default(),
             authority,
             open: Flights::new(waiting_callers),
             downloads: Flights::new(waiting_callers),

@@ -25,6 +25,7 @@ mod isolation;
 mod lanes;
 mod logs;
 mod model;
+mod names;
 mod operator;
 mod page_of_faces;
 mod preflight;

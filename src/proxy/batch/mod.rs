@@ -246,6 +246,7 @@ impl<'a> Story<'a> {
             // Where directives are obeyed, a batch that carries any has been declined before.
             let demand = Demand::default();
             let facts = Facts::gather(rooms, wish.photo.clone(), caller.clone(), demand, now);
+            rooms.ask_names(&facts, &self.head.headers, now);
             let (held, status) = match rooms.standing(&facts, now) {
                 Standing::Serve(held) => {
                     rooms.renew_ahead(&facts, Some(&held), &request, now);
