@@ -353,6 +353,10 @@ impl Rooms {
         };
         let mut why = Forward::Miss;
         for key in facts.readable() {
+            // What is held by the canonical name is the later word, fresh or not.
+            if why != Forward::Miss && facts.is_addressed(key) {
+                break;
+            }
             match self.cache.lookup(key, facts.own, now) {
                 Lookup::Fresh(held) if demand.takes(&held.response, now) => {
                     return Standing::Serve(held);

@@ -168,7 +168,8 @@ impl Rooms {
             self.cache
                 .freshen(&picture.place, &held, &HeaderMap::new(), asked, born, now);
         } else if self.questions.habits.tags_agree(kind) {
-            self.cache.outdate(&picture.place, &held);
+            let place = picture.facts.by_either_name(&picture.place);
+            self.cache.outdate(&place, &held);
         }
     }
 

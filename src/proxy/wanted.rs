@@ -115,6 +115,18 @@ impl Facts {
         canonical.chain(&self.addressed)
     }
 
+    /// Whether a key goes by the name that was asked by, where the canonical one is another.
+    pub(super) fn is_addressed(&self, key: &Key) -> bool {
+        key.owner != self.owner
+    }
+
+    /// The same place with those keys too: to end what is held in it by either name.
+    pub(super) fn by_either_name(&self, place: &Place) -> Place {
+        let mut place = place.clone();
+        place.keys.extend(self.addressed.iter().cloned());
+        place
+    }
+
     /// The keys that Graph's word about the caller may open to it, if the token says the truth.
     pub(super) fn may_become_readable(&self, rooms: &Rooms) -> Vec<Key> {
         let unproven = self.caller.proof.is_none();

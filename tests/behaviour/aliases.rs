@@ -210,3 +210,21 @@ async fn what_came_by_a_name_is_not_given_to_whom_graph_refuses_the_id() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_came_by_a_name_is_not_shown_once_metadata_has_told_of_another_upload() {
+    let world = World::with(&[("stale_while_revalidate", "0s")], |_| {}).await;
+    let (owner, other, token) = (world.person(1), world.person(2), world.token(0));
+    // Graph's metadata is seen to name the tags of its pictures.
+    world.get(&photo(&other), &token).await;
+    world
+        .get(&format!("/v1.0/users/{}/photo", other.id), &token)
+        .await;
+    world.get(&photo_by_name(&owner), &token).await;
+    let upload = world.graph.upload(&owner.id);
+    world
+        .get(&format!("/v1.0/users/{}/photo", owner.upn), &token)
+        .await;
+    let reply = world.asks(&photo_by_name(&owner), &token).await;
+    assert_eq!(reply.mark().map(|mark| mark.upload), Some(upload));
+}
