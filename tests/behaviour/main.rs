@@ -19,6 +19,7 @@ mod faults;
 mod fewer_calls;
 mod first_word;
 mod hardening;
+mod held_faces;
 mod http2_frames;
 mod incidents;
 mod isolation;
