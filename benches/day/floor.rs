@@ -7,9 +7,9 @@ use std::collections::HashMap;
 use super::trace::{Face, Page, Trace, What};
 
 /// Lifetimes in seconds: the defaults of the proxy.
-const PHOTO: u64 = 3_600;
-const ABSENT: u64 = 600;
-const PROOF: u64 = 900;
+pub(crate) const PHOTO: u64 = 3_600;
+pub(crate) const ABSENT: u64 = 600;
+pub(crate) const PROOF: u64 = 900;
 
 /// Who shares an answer with whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,11 +21,25 @@ pub(crate) enum Rule {
     Tenant,
 }
 
+/// What is known of the two names of a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Names {
+    /// From the beginning that they are one person's. Nobody tells a cache that.
+    #[default]
+    Together,
+    /// What Graph has told: metadata names the id of whom it was asked about by name, and a token
+    /// both names of its user. A picture and "no photo" tell neither.
+    AsTold,
+    /// Nothing.
+    Apart,
+}
+
 /// What the sum comes to.
 #[derive(Debug, Default)]
 pub(crate) struct Floor {
-    /// Whether the two names of a person are taken for two people: `$value` does not tell.
-    apart: bool,
+    names: Names,
+    /// Whose names were last told to be one person's, and when.
+    told: HashMap<usize, u64>,
     pub(crate) calls: u64,
     /// Of these, calls that prove a token and tell nothing new.
     pub(crate) proofs: u64,
@@ -42,9 +56,9 @@ type Key = (usize, usize, What, bool);
 pub(crate) struct Truth(pub(crate) Vec<Option<u64>>);
 
 impl Floor {
-    pub(crate) fn of(trace: &Trace, rule: Rule, photos: &[bool], apart: bool) -> Self {
+    pub(crate) fn of(trace: &Trace, rule: Rule, photos: &[bool], names: Names) -> Self {
         let mut sum = Self {
-            apart,
+            names,
             ..Self::default()
         };
         let start = photos.iter().map(|has| has.then_some(0));
@@ -73,7 +87,7 @@ impl Floor {
         held: &mut HashMap<Key, (u64, Option<u64>)>,
         proofs: &mut HashMap<usize, u64>,
     ) {
-        let (now, key) = (page.at, key(rule, self.apart, page, face, face.what));
+        let (now, key) = (page.at, self.key(rule, page, face, face.what));
         let photo = truth.0.get(face.owner).copied().flatten();
         let fresh = |key: &Key| {
             let (asked, shown) = held.get(key).copied()?;
@@ -81,10 +95,15 @@ impl Floor {
             (now - asked < lifetime).then_some(shown)
         };
         let direct = !(rule == Rule::Nginx && page.batch);
-        let mut shown = fresh(&key).filter(|_| direct);
+        // What came by the one name before the pair was told is as good by the other.
+        let named = (key.0, key.1, key.2, true);
+        let paired =
+            self.names == Names::AsTold && face.what != What::Metadata && self.is_told(face, now);
+        let held_so = fresh(&key).or_else(|| fresh(&named).filter(|_| paired));
+        let mut shown = held_so.filter(|_| direct);
         if rule != Rule::Nginx && shown.is_none() && face.what == What::Small {
             // "No photo" of the largest is "no photo".
-            let largest = fresh(&self::key(rule, self.apart, page, face, What::Large));
+            let largest = fresh(&self.key(rule, page, face, What::Large));
             shown = largest.filter(Option::is_none);
         }
         let proven = rule == Rule::Nginx
@@ -108,6 +127,10 @@ impl Floor {
         self.calls += 1;
         self.proofs += u64::from(shown.is_some());
         proofs.insert(page.token, now);
+        self.told.insert(page.viewer, now);
+        if face.by_name && face.what == What::Metadata && photo.is_some() {
+            self.told.insert(face.owner, now);
+        }
         if photo.is_some() && face.what != What::Metadata {
             self.staleness.push(0);
         }
@@ -123,20 +146,32 @@ impl Floor {
         };
         if rule != Rule::Nginx
             && photo.is_some()
-            && let Some(other) = held.get_mut(&self::key(rule, self.apart, page, face, other))
+            && let Some(other) = held.get_mut(&self.key(rule, page, face, other))
             && other.1 == photo
         {
             other.0 = now;
         }
     }
-}
 
-fn key(rule: Rule, apart: bool, page: &Page, face: &Face, what: What) -> Key {
-    let whose = match rule {
-        Rule::Nginx | Rule::Token => page.token,
-        Rule::Verified => page.viewer,
-        Rule::Tenant => 0,
-    };
-    let named = apart && face.by_name;
-    (whose, face.owner, what, named)
+    /// Whether both names of this person are known to be one's.
+    fn is_told(&self, face: &Face, now: u64) -> bool {
+        let told = self.told.get(&face.owner);
+        told.is_some_and(|told| now - told < PHOTO)
+    }
+
+    fn key(&self, rule: Rule, page: &Page, face: &Face, what: What) -> Key {
+        let whose = match rule {
+            Rule::Nginx | Rule::Token => page.token,
+            Rule::Verified => page.viewer,
+            Rule::Tenant => 0,
+        };
+        let told = self.is_told(face, page.at);
+        let apart = match self.names {
+            Names::Together => false,
+            // Metadata may repeat the name it was asked by, so it is no answer to the other.
+            Names::AsTold => what == What::Metadata || !told,
+            Names::Apart => true,
+        };
+        (whose, face.owner, what, apart && face.by_name)
+    }
 }

@@ -7,6 +7,7 @@
 //!
 //! Read `trace` first, then `floor`, then `replay`.
 
+mod causes;
 mod evict;
 mod floor;
 mod replay;
@@ -16,7 +17,7 @@ mod trace;
 use std::error::Error;
 use std::io::{Write as _, stdout};
 
-use floor::{Floor, Rule};
+use floor::{Floor, Names, Rule};
 use graph_photo_proxy::clock::Clock;
 use replay::{Between, Day, People};
 use trace::Trace;
@@ -26,6 +27,12 @@ type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 const SEED: u64 = 4;
 const VIEWS: usize = 60_000;
 const PEOPLE: usize = 2_000;
+const POLICIES: [(&str, Between, Rule); 4] = [
+    ("token", Between::Proxy("token"), Rule::Token),
+    ("verified", Between::Proxy("verified"), Rule::Verified),
+    ("tenant", Between::Proxy("tenant"), Rule::Tenant),
+    ("names", Between::WithNames, Rule::Tenant),
+];
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> Outcome<()> {
@@ -41,51 +48,90 @@ async fn main() -> Outcome<()> {
         trace.tokens,
         trace.uploads.len(),
     )?;
-    calls(&trace, &people).await?;
-    waits(&people).await?;
-    storms().await?;
-    evictions(&trace, &people)
+    let only = only();
+    let wanted = |table: &str| only.as_deref().is_none_or(|only| only == table);
+    let policy = only
+        .as_deref()
+        .filter(|only| POLICIES.iter().any(|(name, ..)| name == only));
+    if only.is_none() || policy.is_some() {
+        calls(&trace, &people, policy).await?;
+    }
+    if wanted("waits") {
+        waits(&people).await?;
+    }
+    if wanted("storms") {
+        storms().await?;
+    }
+    if wanted("evictions") {
+        evictions(&trace, &people)?;
+    }
+    if only.as_deref() == Some("trace") {
+        let photos = people.photos.iter().map(|has| if *has { '1' } else { '0' });
+        writeln!(stdout(), "photos {}", photos.collect::<String>())?;
+        write!(stdout(), "{trace}")?;
+    }
+    Ok(())
 }
 
-/// The headline.
-async fn calls(trace: &Trace, people: &People) -> Outcome<()> {
+/// What alone is asked for: `-- tenant` prints the first table for that policy alone, `-- waits`
+/// or `-- storms` the table of that name, `-- trace` the day itself, for others to play.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark is no part of the program"
+)]
+fn only() -> Option<String> {
+    std::env::args().skip(1).find(|arg| !arg.starts_with('-'))
+}
+
+/// The headline; of one policy alone without what it is compared with.
+async fn calls(trace: &Trace, people: &People, only: Option<&str>) -> Outcome<()> {
     writeln!(
         stdout(),
-        "| | calls per 1,000 views | floor | over it | requests per 1,000 | MB from Graph | downloads | from memory | 429 seen | faces missing | staleness, median / 99 % / most |\n|---|---|---|---|---|---|---|---|---|---|---|"
+        "| | calls per 1,000 views | floor | over it | requests per 1,000 | MB from Graph | downloads | from memory | 429 seen | faces missing | though held | staleness, median / 99 % / most |\n|---|---|---|---|---|---|---|---|---|---|---|---|"
     )?;
+    if only.is_none() {
+        uncached(trace, people).await?;
+    }
+    for (policy, between, rule) in POLICIES {
+        if only.is_some_and(|only| only != policy) {
+            continue;
+        }
+        let floor = Floor::of(trace, rule, &people.photos, Names::AsTold);
+        let together = Floor::of(trace, rule, &people.photos, Names::Together);
+        let apart = Floor::of(trace, rule, &people.photos, Names::Apart);
+        let day = replay::play(trace, PEOPLE, between, &[]).await?;
+        row(policy, &day, share(floor.calls, day.views) * 1_000.0)?;
+        writeln!(
+            std::io::stderr(),
+            "{policy}: {:.0} with a person's names together, {:.0} with them apart; {} proofs, {} missing, {}",
+            share(together.calls, day.views) * 1_000.0,
+            share(apart.calls, day.views) * 1_000.0,
+            floor.proofs,
+            floor.missing,
+            spread(floor.staleness)
+        )?;
+        write!(std::io::stderr(), "{}", day.causes)?;
+    }
+    writeln!(stdout())?;
+    Ok(())
+}
+
+/// The rows of what the proxy is compared with.
+async fn uncached(trace: &Trace, people: &People) -> Outcome<()> {
     let none = replay::play(trace, PEOPLE, Between::Nothing, &[]).await?;
     row("no cache", &none, 1_000.0)?;
-    let nginx = Floor::of(trace, Rule::Nginx, &people.photos, true);
+    let nginx = Floor::of(trace, Rule::Nginx, &people.photos, Names::Apart);
     let per_view = share(nginx.calls, none.views);
     let per_call = none.bytes / none.calls.max(1);
     writeln!(
         stdout(),
-        "| nginx, key with the token (computed) | {:.0} | – | – | – | {:.0} | – | {:.0} % | – | {} | {} |",
+        "| nginx, key with the token (computed) | {:.0} | – | – | – | {:.0} | – | {:.0} % | – | {} | – | {} |",
         per_view * 1_000.0,
         megabytes(nginx.calls * per_call),
         (1.0 - per_view) * 100.0,
         nginx.missing,
         spread(nginx.staleness),
     )?;
-    for (policy, rule) in [
-        ("token", Rule::Token),
-        ("verified", Rule::Verified),
-        ("tenant", Rule::Tenant),
-    ] {
-        let floor = Floor::of(trace, rule, &people.photos, false);
-        let apart = Floor::of(trace, rule, &people.photos, true);
-        let day = replay::play(trace, PEOPLE, Between::Proxy(policy), &[]).await?;
-        row(policy, &day, share(floor.calls, day.views) * 1_000.0)?;
-        writeln!(
-            std::io::stderr(),
-            "{policy}: {:.0} with a person's names apart; {} proofs, {} missing, {}",
-            share(apart.calls, day.views) * 1_000.0,
-            floor.proofs,
-            floor.missing,
-            spread(floor.staleness)
-        )?;
-    }
-    writeln!(stdout())?;
     Ok(())
 }
 
@@ -96,7 +142,7 @@ fn row(name: &str, day: &Day, floor: f64) -> Outcome<()> {
     let calls = share(day.calls, day.views) * 1_000.0;
     writeln!(
         stdout(),
-        "| {name} | {calls:.0} | {floor:.0} | {:+.1} % | {:.0} | {:.0} | {} | {:.0} % | {} | {} | {} |",
+        "| {name} | {calls:.0} | {floor:.0} | {:+.1} % | {:.0} | {:.0} | {} | {:.0} % | {} | {} | {} | {} |",
         (calls / floor - 1.0) * 100.0,
         share(day.requests, day.views) * 1_000.0,
         megabytes(day.bytes),
@@ -104,31 +150,35 @@ fn row(name: &str, day: &Day, floor: f64) -> Outcome<()> {
         (1.0 - calls / 1_000.0) * 100.0,
         day.throttled,
         day.missing,
+        day.missing_though_held,
         spread(day.staleness.clone()),
     )?;
     Ok(())
 }
 
-/// A shorter day on which Graph says wait for a minute, twelve times.
+/// A shorter day with twelve minutes of trouble: four on which Graph says wait, four on which it
+/// answers 503, four on which it does not answer.
 async fn waits(people: &People) -> Outcome<()> {
     let trace = Trace::new(SEED + 1, VIEWS / 3, people.all.len());
     let times: Vec<u64> = (1..=12).map(|n| n * 2_400).collect();
     writeln!(
         stdout(),
-        "| Graph says wait, 12 × 1 min | photo calls inside the wait | 429 seen | faces missing |\n|---|---|---|---|"
+        "| twelve minutes of trouble | photo calls inside a wait | 429 seen | faces missing | though held |\n|---|---|---|---|---|"
     )?;
     for (name, between) in [
         ("no cache", Between::Nothing),
+        ("token", Between::Proxy("token")),
         ("verified", Between::Proxy("verified")),
         ("tenant", Between::Proxy("tenant")),
     ] {
         let day = replay::play(&trace, PEOPLE, between, &times).await?;
         writeln!(
             stdout(),
-            "| {name} | {} | {} | {} |",
+            "| {name} | {} | {} | {} | {} |",
             day.in_wait,
             day.throttled,
-            day.missing
+            day.missing,
+            day.missing_though_held
         )?;
     }
     writeln!(stdout())?;

@@ -1,5 +1,6 @@
 //! The day played before a simulated Graph: through the proxy, or straight to it.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use graph_photo_proxy::app::App;
 use graph_photo_proxy::clock::Clock;
 use graph_photo_proxy::config::Config;
-use graph_photo_proxy::demo::{Graph, Person, RetryAfter, Settings, TokenSpec, mark};
+use graph_photo_proxy::demo::{Fault, Graph, Person, RetryAfter, Settings, TokenSpec, mark};
 use graph_photo_proxy::proxy::Proxy;
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
@@ -20,6 +21,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::Outcome;
+use super::causes::Causes;
 use super::trace::{Face, Page, Trace, What};
 
 /// Requests a browser has under way at once.
@@ -33,6 +35,8 @@ pub(crate) enum Between {
     Nothing,
     /// The proxy under this sharing policy.
     Proxy(&'static str),
+    /// The proxy under `tenant`, asking for the names in the directory.
+    WithNames,
 }
 
 /// What the day came to.
@@ -47,12 +51,15 @@ pub(crate) struct Day {
     pub(crate) downloads: u64,
     pub(crate) throttled: u64,
     pub(crate) missing: u64,
+    /// Of these, faces that had been shown to the same caller before, and whose token was proven.
+    pub(crate) missing_though_held: u64,
     /// Pictures of anybody but the person asked for.
     pub(crate) wrong: u64,
     /// Photo calls after Graph had said wait, and before the wait was over.
     pub(crate) in_wait: u64,
     /// Of pictures, in seconds, sorted.
     pub(crate) staleness: Vec<u64>,
+    pub(crate) causes: Causes,
 }
 
 /// One answer, as far as it counts.
@@ -101,9 +108,14 @@ struct Stage {
     graph: Graph,
     clock: Clock,
     people: Arc<People>,
+    /// Who is meant by an id or a name.
+    owners: HashMap<String, usize>,
     tokens: Vec<Option<String>>,
     /// Since when which upload of whom is there.
     uploads: Vec<Vec<(u64, u64)>>,
+    /// What has been shown to whom: to a viewer, or to a token.
+    shown: HashSet<(usize, Face)>,
+    by_token: bool,
 }
 
 #[derive(Clone)]
@@ -112,7 +124,8 @@ enum Way {
     Proxy(Proxy),
 }
 
-/// Plays the day. At each time of `waits` Graph says wait, for a minute.
+/// Plays the day. At each time of `waits` Graph says wait, for a minute; at the second of three
+/// it answers 503 instead, and at the third not at all.
 pub(crate) async fn play(
     trace: &Trace,
     size: usize,
@@ -127,19 +140,29 @@ pub(crate) async fn play(
             Box::new(Client::builder(TokioExecutor::new()).build_http()),
             graph.base_url(),
         ),
-        Between::Proxy(sharing) => {
+        Between::Proxy(_) | Between::WithNames => {
+            let (sharing, names) = match between {
+                Between::Proxy(sharing) => (sharing, "false"),
+                _ => ("tenant", "true"),
+            };
             let settings = [
                 ("listen", "127.0.0.1:0"),
                 ("admin", "off"),
                 ("upstream", &graph.base_url()),
                 ("sharing", sharing),
+                ("ask_names", names),
             ];
             let app = App::bind_with(Config::with(settings)?, clock.clone())?;
             Way::Proxy(app.proxy().clone())
         }
     };
+    let named = people.all.iter().enumerate();
+    let owners = named.flat_map(|(at, one)| [(one.id.clone(), at), (one.upn.clone(), at)]);
     let mut stage = Stage {
         way,
+        owners: owners.collect(),
+        shown: HashSet::new(),
+        by_token: matches!(between, Between::Nothing | Between::Proxy("token")),
         uploads: vec![Vec::new(); people.all.len()],
         tokens: vec![None; trace.tokens],
         graph,
@@ -180,6 +203,7 @@ impl Stage {
         let mut day = Day::default();
         let (mut elapsed, mut uploads) = (0, trace.uploads.iter().peekable());
         let (mut waits, mut waiting_until, mut told) = (waits.iter().peekable(), 0, false);
+        let mut troubles = 0;
         let sent = self.graph.bytes_sent();
         for page in &trace.pages {
             while let Some((at, owner)) = uploads.next_if(|(at, _)| *at <= page.at) {
@@ -187,29 +211,42 @@ impl Stage {
             }
             self.clock.advance(Duration::from_secs(page.at - elapsed));
             elapsed = page.at;
+            if page.at >= waiting_until {
+                self.graph.clear_faults();
+            }
             if waits.next_if(|at| **at <= page.at).is_some() {
                 let wait = Duration::from_mins(1);
-                self.graph.throttle_for(wait, RetryAfter::Seconds);
                 (waiting_until, told) = (page.at + wait.as_secs(), false);
+                troubles += 1;
+                match troubles % 3 {
+                    1 => self.graph.throttle_for(wait, RetryAfter::Seconds),
+                    2 => self.graph.on("/", Fault::Status(503)),
+                    _ => self.graph.on("/", Fault::Close),
+                }
             }
             if let Way::Proxy(proxy) = &self.way {
                 proxy.rooms().maintain();
             }
-            let (calls, refused) = (self.graph.photo_calls(), self.graph.throttled());
+            self.graph.clear_seen();
+            let proven = day.causes.is_proven(page);
             for answer in self.open(page).await? {
-                self.judge(&answer, page.at, &mut day);
+                self.judge(&answer, page, proven, &mut day);
             }
             self.settle().await;
             let waiting = page.at < waiting_until;
+            let calls = self.graph.photo_calls();
             if waiting && told {
-                day.in_wait += self.graph.photo_calls() - calls;
+                day.in_wait += calls;
             }
-            told |= waiting && self.graph.throttled() > refused;
+            told |= waiting && self.graph.throttled() > 0;
+            let seen = self.graph.seen();
+            let names = seen.iter().filter(|one| one.path.ends_with("/users"));
+            day.calls += calls + names.count() as u64;
+            day.requests += self.graph.count();
+            day.downloads += self.graph.downloads();
+            day.causes.add(page, &seen, &self.owners);
         }
-        day.calls = self.graph.photo_calls();
-        day.requests = self.graph.count();
         day.bytes = self.graph.bytes_sent() - sent;
-        day.downloads = self.graph.downloads();
         day.staleness.sort_unstable();
         Ok(day)
     }
@@ -267,7 +304,18 @@ impl Stage {
         Ok(told)
     }
 
-    fn judge(&self, answer: &Told, now: u64, day: &mut Day) {
+    fn judge(&mut self, answer: &Told, page: &Page, proven: bool, day: &mut Day) {
+        let now = page.at;
+        let whose = if self.by_token {
+            page.token
+        } else {
+            page.viewer
+        };
+        if answer.status == StatusCode::OK {
+            self.shown.insert((whose, answer.face));
+        } else if proven && self.shown.contains(&(whose, answer.face)) {
+            day.missing_though_held += 1;
+        }
         day.views += 1;
         day.throttled += u64::from(answer.status == StatusCode::TOO_MANY_REQUESTS);
         let owner = answer.face.owner;
@@ -292,7 +340,10 @@ impl Way {
     async fn send(&self, request: Request<Full<Bytes>>) -> Outcome<(StatusCode, Bytes)> {
         match self {
             Self::Straight(client, _) => {
-                let answer = client.request(request).await?;
+                // Without an answer the page shows what it shows without a photo.
+                let Ok(answer) = client.request(request).await else {
+                    return Ok((StatusCode::BAD_GATEWAY, Bytes::new()));
+                };
                 let status = answer.status();
                 Ok((status, answer.into_body().collect().await?.to_bytes()))
             }
@@ -332,7 +383,7 @@ impl Way {
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(body)))?;
         let (status, bytes) = self.send(request).await?;
-        let answer: Value = serde_json::from_slice(&bytes)?;
+        let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         let Some(parts) = answer.get("responses").and_then(Value::as_array) else {
             return Ok(faces.iter().map(|face| told(*face, status, b"")).collect());
         };

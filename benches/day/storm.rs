@@ -1,5 +1,6 @@
 //! A thousand callers at once for one photo that is not held, and Graph takes 50 ms.
 
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use graph_photo_proxy::demo::{Graph, Settings, TokenSpec};
 use graph_photo_proxy::proxy::Proxy;
 use http::{Request, header};
 use http_body_util::{BodyExt as _, Full};
+use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 
 use super::Outcome;
@@ -30,7 +32,7 @@ pub(crate) struct Storm {
 /// So many people with tokens that Graph has accepted already, under this policy.
 pub(crate) async fn storm(sharing: &str, principals: usize) -> Outcome<Storm> {
     let clock = Clock::by_hand();
-    let graph = Graph::bind(Settings {
+    let graph = elsewhere(Settings {
         clock: clock.clone(),
         people: 1_500,
         ..Settings::default()
@@ -81,6 +83,19 @@ pub(crate) async fn storm(sharing: &str, principals: usize) -> Outcome<Storm> {
         half: at(50).copied().unwrap_or_default(),
         most: at(99).copied().unwrap_or_default(),
     })
+}
+
+/// A Graph with a thread of its own, so that its 50 ms do not begin behind a thousand callers.
+fn elsewhere(settings: Settings) -> Outcome<Graph> {
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let Ok(runtime) = runtime else { return };
+        // Nobody takes it if the storm is over by then.
+        let _ = tell.send(runtime.block_on(async { Graph::bind(settings) }));
+        runtime.block_on(std::future::pending::<()>());
+    });
+    Ok(told.recv()??)
 }
 
 /// How long a photo took; none if none came.

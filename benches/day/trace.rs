@@ -1,6 +1,7 @@
 //! The day: who opens which page when, and who changes a photo. Follows from a seed alone.
 
 use std::collections::HashSet;
+use std::fmt;
 
 /// How long the day is, in seconds.
 pub(crate) const DAY: u64 = 9 * 3_600;
@@ -23,7 +24,7 @@ pub(crate) enum What {
 }
 
 /// One face on a page.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Face {
     pub(crate) owner: usize,
     /// By the user principal name instead of the id.
@@ -137,6 +138,27 @@ impl Trace {
 
     pub(crate) fn views(&self) -> usize {
         self.pages.iter().map(|page| page.faces.len()).sum()
+    }
+}
+
+impl fmt::Display for Trace {
+    /// A line per page: when, by which token, one by one or by batch, then what of whom.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for page in &self.pages {
+            let how = if page.batch { "batch" } else { "single" };
+            write!(f, "{} {} {how}", page.at, page.token)?;
+            for Face {
+                owner,
+                by_name,
+                what,
+            } in &page.faces
+            {
+                let name = if *by_name { "name" } else { "id" };
+                write!(f, " {what:?}/{name}/{owner}")?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
     }
 }
 
