@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, StatusCode, header};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -47,13 +47,15 @@ pub fn part(id: &str, held: &Held) -> String {
     write(id, stored.status.as_u16(), fields, &body)
 }
 
-/// The part that says: Graph asked to wait, and the wait is not over.
-pub fn throttled(id: &str, wait: Duration, error: &str) -> String {
-    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+/// The part that says why there is no answer of Graph, and how long to wait where that is known.
+pub fn problem(id: &str, status: StatusCode, wait: Option<Duration>, error: &str) -> String {
     let mut fields = Map::new();
-    fields.insert("Retry-After".into(), seconds.max(1).to_string().into());
+    if let Some(wait) = wait {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        fields.insert("Retry-After".into(), seconds.max(1).to_string().into());
+    }
     fields.insert("Content-Type".into(), "application/json".into());
-    write(id, 429, fields, error)
+    write(id, status.as_u16(), fields, error)
 }
 
 /// The answer to a batch of which nothing was left for Graph; parts in the order given.

@@ -165,7 +165,7 @@ impl Problem {
     }
 
     /// How long the caller should wait, where we know.
-    const fn wait(self) -> Option<Duration> {
+    pub const fn wait(self) -> Option<Duration> {
         match self {
             Self::Throttled { wait } | Self::Down { wait } => Some(wait),
             Self::Overloaded => Some(Duration::from_secs(1)),

@@ -131,3 +131,30 @@ async fn no_face_that_is_held_is_missing_whatever_happens_to_graph() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_face_that_is_not_held_takes_none_that_is_from_a_batch() {
+    for (trouble, told) in [
+        (Trouble::Wait, 429),
+        (Trouble::Status(429), 429),
+        (Trouble::Status(503), 503),
+        (Trouble::Status(500), 502),
+        (Trouble::Closes, 502),
+        (Trouble::Noise, 502),
+    ] {
+        let world = World::start().await;
+        let token = long_lived(&world);
+        for n in 1..FACES {
+            assert_eq!(
+                world.get(&photo(&world.person(n)), &token).await.status,
+                200
+            );
+        }
+        begins(&world, trouble);
+        let mut wanted = [200; FACES];
+        wanted[FACES - 1] = told;
+        for _ in 0..2 {
+            assert_eq!(batch(&world, &token).await, wanted, "{trouble:?}");
+        }
+    }
+}

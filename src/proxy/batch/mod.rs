@@ -7,6 +7,7 @@
 mod parts;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::request;
@@ -285,8 +286,7 @@ impl<'a> Story<'a> {
                 held::part(&part.id, &held)
             }
             (Some(Refusal::Wait(wait)), None) => {
-                let error = Problem::Throttled { wait };
-                held::throttled(&part.id, wait, &error.json(&rooms.ids.next(), now))
+                self.problem_part(&part.id, Problem::Throttled { wait }, now)
             }
             (_, None) => {
                 self.asked.push(Asked {
@@ -415,7 +415,7 @@ impl<'a> Story<'a> {
         let writes = self.take_writes();
         writes.settle_unread(status);
         let failing = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
-        if failing && let Some(json) = self.all_from_memory() {
+        if failing && let Some(json) = self.from_memory(|story| story.failed_as(&answer)) {
             return self.status.reply(json, &self.head.headers, &self.rooms.ids);
         }
         if status.is_success() && !self.ours.is_empty() {
@@ -434,29 +434,62 @@ impl<'a> Story<'a> {
             "no answer from graph to a batch"
         );
         drop(self.take_writes());
-        match self.all_from_memory() {
+        match self.from_memory(|_| problem(error)) {
             Some(json) => self.status.reply(json, &self.head.headers, &self.rooms.ids),
             None => self.problem(problem(error)),
         }
     }
 
-    /// The whole answer from memory, where everything left is a photo that may be shown while
-    /// Graph cannot be had.
-    fn all_from_memory(&mut self) -> Option<String> {
+    /// The answer without Graph, where all that is left are photos and any may be shown: those
+    /// that may, and for the others why there is none. A face that is held is not missing from
+    /// the page because another one is.
+    fn from_memory(&mut self, why: impl FnOnce(&Self) -> Problem) -> Option<String> {
         if self.ours.len() + self.asked.len() < self.batch.parts.len() {
             return None;
         }
-        let now = self.rooms.clock.now();
-        let shown: Option<Vec<(&'a str, Held)>> = self
-            .asked
-            .iter()
-            .map(|asked| Some((asked.id, self.rooms.fallback(&asked.wanted, now)?)))
-            .collect();
-        let shown = shown?;
-        self.status.held += shown.len();
-        let more = shown.iter().map(|(id, held)| (*id, held::part(id, held)));
-        self.ours.extend(more);
+        let (rooms, now) = (self.rooms, self.rooms.clock.now());
+        let shown = self.asked.iter().map(|asked| {
+            let held = rooms.fallback(&asked.wanted, now);
+            (asked.id, held)
+        });
+        let shown: Vec<(&'a str, Option<Held>)> = shown.collect();
+        self.status.held += shown.iter().filter(|(_, held)| held.is_some()).count();
+        if self.status.held == 0 {
+            return None;
+        }
+        let why = why(self);
+        for (id, held) in shown {
+            let part = match held {
+                Some(held) => held::part(id, &held),
+                None => self.problem_part(id, why, now),
+            };
+            self.ours.insert(id, part);
+        }
         Some(self.in_order())
+    }
+
+    /// Why there is no answer to the photos of a batch that Graph has answered with an error.
+    fn failed_as(&self, answer: &Response<Body>) -> Problem {
+        let second = Duration::from_secs(1);
+        match answer.status() {
+            StatusCode::TOO_MANY_REQUESTS => {
+                let mut refusals = self.asked.iter().map(|one| self.rooms.refusal(&one.wanted));
+                let wait = refusals.find_map(|refusal| match refusal {
+                    Some(Refusal::Wait(wait)) => Some(wait),
+                    _ => None,
+                });
+                let wait = wait.unwrap_or(second);
+                Problem::Throttled { wait }
+            }
+            StatusCode::SERVICE_UNAVAILABLE => Problem::Down { wait: second },
+            StatusCode::GATEWAY_TIMEOUT => Problem::TimedOut,
+            _ => Problem::BrokenAnswer,
+        }
+    }
+
+    fn problem_part(&self, id: &str, problem: Problem, now: Time) -> String {
+        let error = problem.json(&self.rooms.ids.next(), now);
+        held::problem(id, problem.status(), problem.wait(), &error)
     }
 
     /// The ids in the order of the requests.
