@@ -328,18 +328,18 @@ impl Told<'_> {
     }
 
     /// An answer whose body is still on its way, and so keeps its place among those that are.
+    ///
+    /// Errors are a few hundred bytes and do not: a forger who reads none of its refusals must
+    /// not keep others from asking.
     fn still_coming(
         &self,
         answer: Result<Response<Body>, upstream::Error>,
     ) -> Result<Response<Body>, upstream::Error> {
-        let keep = |body: Body| {
-            if http_body::Body::is_end_stream(&body) {
-                body
-            } else {
-                self.pass.until_end_of(body)
-            }
-        };
-        Ok(answer?.map(keep))
+        let answer = answer?;
+        if !answer.status().is_success() || http_body::Body::is_end_stream(answer.body()) {
+            return Ok(answer);
+        }
+        Ok(answer.map(|body| self.pass.until_end_of(body)))
     }
 
     fn handed_on(

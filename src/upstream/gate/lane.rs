@@ -2,7 +2,7 @@
 //!
 //! Whose budget it is only a token says, and anybody can write a token. So those that Graph has
 //! not accepted yet queue apart: they never fill the queue of the others, leave one place to
-//! them, and take turns with them for the rest.
+//! them once there are any, and take turns with them for the rest.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,6 +34,8 @@ struct State {
     unheard: Side,
     /// Whether the unheard are next, where both wait.
     turn_of_unheard: bool,
+    /// Whether anybody has come whom Graph has accepted.
+    has_known: bool,
     /// By kind of owner: the services behind users, teams and contacts differ.
     breakers: HashMap<OwnerKind, Breaker>,
     /// A closing that has been told and whose end has not.
@@ -63,9 +65,12 @@ impl State {
     /// Whether there is room on the way for one more of that kind, in a lane of `width`.
     fn has_room(&self, bearer: Bearer, width: usize) -> bool {
         let width = self.valve.width(width);
-        let unheard = self.unheard.on_their_way;
-        self.on_their_way() < width
-            && (bearer == Bearer::Accepted || unheard < width.saturating_sub(1).max(1))
+        let left_to_known = usize::from(self.has_known && width > 1);
+        let room = match bearer {
+            Bearer::Accepted => true,
+            Bearer::Unheard => self.unheard.on_their_way < width - left_to_known,
+        };
+        room && self.on_their_way() < width
     }
 
     /// Who is next of those that wait and have room.
@@ -247,6 +252,7 @@ impl Lane {
             return Err(refusal);
         }
         let mut state = self.state();
+        state.has_known |= bearer == Bearer::Accepted;
         if state.side(bearer).queue.is_empty() && state.has_room(bearer, self.width) {
             state.side(bearer).on_their_way += 1;
             return Ok(Turn::Now(Place {
