@@ -30,6 +30,9 @@ pub(crate) enum Names {
     /// What Graph has told: metadata names the id of whom it was asked about by name, and a token
     /// both names of its user. A picture and "no photo" tell neither.
     AsTold,
+    /// What the directory tells: every pair, but that metadata by one name is no answer to the
+    /// other.
+    Listed,
     /// Nothing.
     Apart,
 }
@@ -170,6 +173,7 @@ impl Floor {
             Names::Together => false,
             // Metadata may repeat the name it was asked by, so it is no answer to the other.
             Names::AsTold => what == What::Metadata || !told,
+            Names::Listed => what == What::Metadata,
             Names::Apart => true,
         };
         (whose, face.owner, what, apart && face.by_name)
