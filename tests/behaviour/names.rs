@@ -125,7 +125,6 @@ async fn what_is_not_graphs_list_teaches_nothing_and_is_not_asked_for_at_once_ag
         Fault::Status(403),
         Fault::Status(500),
         Fault::Gzip,
-        Fault::Close,
         Fault::Redirect("https://elsewhere.example/".to_owned()),
         Fault::ContentType("text/plain".to_owned()),
         Fault::Replace(vec![("request-id", String::new())]),
