@@ -228,7 +228,8 @@ async fn after_the_wait_one_goes_ahead_of_the_crowd() {
 
 #[tokio::test]
 async fn no_more_than_the_documented_four_are_on_their_way_at_once() {
-    let settings = [("upstream_concurrency", "4")];
+    // A busy machine draws a hundred pictures in more than the ten seconds of the queue.
+    let settings = [("upstream_concurrency", "4"), ("upstream_timeout", "1m")];
     let change = |graph: &mut graph_photo_proxy::demo::Settings| {
         graph.people = 200;
         graph.concurrency = Some(4);

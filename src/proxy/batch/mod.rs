@@ -415,7 +415,7 @@ impl<'a> Story<'a> {
         let writes = self.take_writes();
         writes.settle_unread(status);
         let failing = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
-        if failing && let Some(json) = self.from_memory(|story| story.failed_as(&answer)) {
+        if failing && let Some(json) = self.answer_from_memory(|story| story.failed_as(&answer)) {
             return self.status.reply(json, &self.head.headers, &self.rooms.ids);
         }
         if status.is_success() && !self.ours.is_empty() {
@@ -434,7 +434,7 @@ impl<'a> Story<'a> {
             "no answer from graph to a batch"
         );
         drop(self.take_writes());
-        match self.from_memory(|_| problem(error)) {
+        match self.answer_from_memory(|_| problem(error)) {
             Some(json) => self.status.reply(json, &self.head.headers, &self.rooms.ids),
             None => self.problem(problem(error)),
         }
@@ -443,7 +443,7 @@ impl<'a> Story<'a> {
     /// The answer without Graph, where all that is left are photos and any may be shown: those
     /// that may, and for the others why there is none. A face that is held is not missing from
     /// the page because another one is.
-    fn from_memory(&mut self, why: impl FnOnce(&Self) -> Problem) -> Option<String> {
+    fn answer_from_memory(&mut self, why: impl FnOnce(&Self) -> Problem) -> Option<String> {
         if self.ours.len() + self.asked.len() < self.batch.parts.len() {
             return None;
         }
