@@ -232,7 +232,8 @@ async fn begin<S: Service>(
             let handshake = tokio::time::timeout(shared.config.handshake_timeout, handshake);
             let shaken = tokio::select! {
                 shaken = handshake => shaken,
-                () = shared.left() => return,
+                // A caller is done with it before we are (RFC 8446 §2), and sends its request.
+                () = shared.last_word() => return,
             };
             match shaken {
                 Ok(Ok(stream)) => {

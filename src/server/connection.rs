@@ -42,7 +42,7 @@ const H1_BUFFER: usize = 64 * 1024;
 
 /// How long a caller that has just connected may take to say its first word once the process
 /// is leaving: long enough for a request that is on its way.
-const LAST_WORD: Duration = Duration::from_millis(100);
+const LAST_WORD: Duration = Duration::from_millis(250);
 
 /// What all connections share.
 #[derive(Debug)]
@@ -94,8 +94,15 @@ impl Shared {
         self.leaving.load(Ordering::Acquire)
     }
 
+    /// Resolves when [`Shared::leave`] has been called, and a caller who has just connected has
+    /// had the time to say why.
+    pub(super) async fn last_word(&self) {
+        self.left().await;
+        tokio::time::sleep(LAST_WORD).await;
+    }
+
     /// Resolves when [`Shared::leave`] has been called.
-    pub(super) async fn left(&self) {
+    async fn left(&self) {
         let mut notified = pin!(self.leave.notified());
         notified.as_mut().enable();
         if !self.is_leaving() {
@@ -123,23 +130,20 @@ pub(super) async fn run<S: Service>(
     service: S,
 ) {
     let activity = Activity::new();
-    let (stream, first, protocol) = match protocol {
-        Protocol::Any => {
-            let limit = shared.config.header_timeout;
-            let first = tokio::select! {
-                first = tokio::time::timeout(limit, first_bytes(stream)) => first,
-                () = async {
-                    shared.left().await;
-                    tokio::time::sleep(LAST_WORD).await;
-                } => return,
-            };
-            match first {
-                Ok(Some((stream, first))) if first == PREFACE => (stream, first, Protocol::Http2),
-                Ok(Some((stream, first))) => (stream, first, Protocol::Http1),
-                Ok(None) | Err(_) => return,
-            }
-        }
-        known => (stream, Vec::new(), known),
+    // Whatever is spoken the caller begins; until then a connection is as good as one in the
+    // backlog, and must not be closed before the request that is on its way.
+    let limit = shared.config.header_timeout;
+    let first = tokio::select! {
+        first = tokio::time::timeout(limit, first_bytes(stream)) => first,
+        () = shared.last_word() => return,
+    };
+    let Ok(Some((stream, first))) = first else {
+        return;
+    };
+    let protocol = match protocol {
+        Protocol::Any if first == PREFACE => Protocol::Http2,
+        Protocol::Any => Protocol::Http1,
+        known => known,
     };
     let answers = {
         let shared = Arc::clone(&shared);

@@ -46,6 +46,7 @@ mod support;
 mod throttling;
 mod tls_dev;
 mod truth;
+mod under_load;
 mod verifying;
 mod visible;
 mod writes;

@@ -16,6 +16,8 @@ pub(crate) struct Binary {
     child: Child,
     /// Where its plain listener is.
     pub(crate) address: SocketAddr,
+    /// Where its TLS listener is, if it has one.
+    pub(crate) secure: Option<SocketAddr>,
     /// Where the operator's listener is, if it is on.
     pub(crate) admin: Option<SocketAddr>,
     log: Arc<Mutex<Vec<u8>>>,
@@ -61,10 +63,12 @@ impl Binary {
         };
         let is_set = |key: &str| settings.iter().any(|(set, _)| *set == key);
         let address = next("listen http://");
+        let secure = is_set("tls_listen").then(|| next("tls_listen https://"));
         let admin = is_set("admin").then(|| next("admin http://"));
         Self {
             child,
             address,
+            secure,
             admin,
             log,
             reading: Some(reading),
