@@ -26,6 +26,8 @@ use crate::demo::{self, Graph, Page};
 use crate::development;
 use crate::identity::Identity;
 use crate::ops::admin::Admin;
+#[cfg(feature = "otlp")]
+use crate::ops::otlp;
 use crate::ops::{self, Ops, Reloader, Served, Watched, notify, system};
 use crate::proxy::{Proxy, Questions, Rooms};
 use crate::render::RequestIds;
@@ -245,7 +247,12 @@ impl App {
             Arc::clone(&rooms),
             self.config.development.clone().zip(self.development),
         ));
-        let manager = self.config.ops.notify_socket.clone();
+        #[cfg(feature = "otlp")]
+        if let Some(collector) = self.config.ops.otlp_endpoint.clone() {
+            let rooms = Arc::clone(&rooms);
+            tasks.spawn(async move { otlp::export(collector, rooms.ops.spans()).await });
+        }
+        let (ops, manager) = (Arc::clone(&rooms), self.config.ops.notify_socket.clone());
         tasks.spawn(keep_checking(rooms, self.config));
         let leaving = {
             let (rooms, manager) = (Arc::clone(self.proxy.rooms()), manager.clone());
@@ -259,6 +266,7 @@ impl App {
         self.proxy.rooms().ops.serve();
         notify::tell(manager.as_deref(), notify::State::Ready);
         let drained = server::serve(self.listeners, self.proxy, leaving).await;
+        ops.ops.spans().flush().await;
         drop(tasks);
         if !drained.is_complete() {
             tracing::warn!(
@@ -378,7 +386,7 @@ fn rooms(config: &Config, clock: Clock) -> Result<Rooms, Error> {
         upstream: Upstream::new(&config.upstream)?,
         questions: Questions::new(authority, gate, &config.proxy),
         trust: Trust::default(),
-        ops: Ops::default(),
+        ops: Ops::new(&config.ops),
         ids: RequestIds::new(u64::from_be_bytes(process)),
         cache_status_key: config.proxy.cache_status_key,
         preflight: config.proxy.preflight.clone(),
@@ -406,6 +414,7 @@ async fn try_rooms(config: &Config) -> Result<(), Alarm> {
     config.upstream.base = fake.base();
     config.upstream.proxy = None;
     config.upstream.ca_file = None;
+    config.ops.otlp_endpoint = None;
     let rooms = rooms(&config, Clock::system()).map_err(|_| Alarm::NotMade("no rooms"))?;
     canary::check(&Proxy::new(rooms)).await
 }

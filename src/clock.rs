@@ -56,6 +56,11 @@ impl Time {
         self.unix.as_secs()
     }
 
+    /// Nanoseconds since 1970, for traces.
+    pub fn unix_nanoseconds(self) -> u128 {
+        self.unix.as_nanos()
+    }
+
     /// The wall part as Graph writes dates in error bodies: `2026-01-01T00:00:00`, UTC without a
     /// zone.
     pub fn utc(self) -> String {

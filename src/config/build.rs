@@ -324,6 +324,13 @@ fn ops(from: &mut Values<'_>) -> ops::Config {
             "an address beyond loopback needs admin_token or admin_client_ca",
         );
     }
+    let otlp_endpoint = from.optional("otlp_endpoint", parse::collector);
+    if otlp_endpoint.is_some() && !cfg!(feature = "otlp") {
+        from.wrong(
+            "otlp_endpoint",
+            "this binary was built without the feature otlp",
+        );
+    }
     let directive = |text: &str| {
         ops::telemetry::directive(text)
             .ok()
@@ -336,6 +343,7 @@ fn ops(from: &mut Values<'_>) -> ops::Config {
         log: from.required("log", directive),
         log_format: from.choice("log_format", &[LogFormat::Text, LogFormat::Json]),
         notify_socket: from.raw.notify_socket.clone(),
+        otlp_endpoint,
     }
 }
 

@@ -89,6 +89,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("cache_status_key", "false", Switch, "whether Cache-Status names the key"),
     setting("demo_listen", "127.0.0.1:8088", Text("`HOST:PORT` (an IP address or `localhost`)"), "where `graph-photo-proxy demo` serves its page"),
     setting("log", "info", Text("a filter such as `info` or `graph_photo_proxy=debug`"), "what is logged"),
+    setting("otlp_endpoint", "", Url("`http://HOST[:PORT]` without path or query"), "an OpenTelemetry collector that traces are exported to (OTLP/HTTP, JSON); needs the feature `otlp`"),
     setting("log_format", "text", Choice(&["text", "json"]), "how a log line looks"),
 ];
 

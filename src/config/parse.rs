@@ -126,6 +126,12 @@ pub(super) fn permission(text: &str) -> Option<String> {
     named.then(|| text.to_owned())
 }
 
+/// A collector of traces, without a path.
+pub(super) fn collector(text: &str) -> Option<Uri> {
+    let plain = |uri: &Uri| uri.scheme_str() == Some("http") && !text.contains('@');
+    bare(text).filter(plain)
+}
+
 /// A URL with the user and password before its last `@` made unreadable.
 pub(super) fn without_password(text: &str) -> String {
     match text.rsplit_once('@') {

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
 
+use http::Uri;
+
 use crate::server::TlsFiles;
 
 /// The operator's part of the settings.
@@ -22,6 +24,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Where a service manager wants to hear of readiness (`NOTIFY_SOCKET`, `sd_notify(3)`).
     pub notify_socket: Option<OsString>,
+    /// Whom spans are exported to, without a path; `None` is nobody.
+    pub otlp_endpoint: Option<Uri>,
 }
 
 /// How a log line looks.

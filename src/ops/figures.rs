@@ -200,6 +200,22 @@ pub(super) const VIEWS: [(&str, View); 3] = [
     ("list", View::List),
 ];
 
+/// A kind of owner in a word.
+pub(super) fn kind(kind: OwnerKind) -> Option<&'static str> {
+    KINDS
+        .iter()
+        .find(|(_, known)| *known == kind)
+        .map(|(word, _)| *word)
+}
+
+/// A view in a word.
+pub(super) fn view(view: View) -> Option<&'static str> {
+    VIEWS
+        .iter()
+        .find(|(_, known)| *known == view)
+        .map(|(word, _)| *word)
+}
+
 /// Photo requests by kind, view and way.
 #[derive(Debug, Default)]
 pub struct Requests(Table<{ 5 * 3 * 8 }>);

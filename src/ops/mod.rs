@@ -14,9 +14,11 @@ pub mod health;
 mod history;
 mod metrics;
 pub mod notify;
+pub mod otlp;
 mod purge;
 pub mod reload;
 mod report;
+pub mod spans;
 pub mod system;
 pub mod telemetry;
 mod watched;
@@ -25,6 +27,7 @@ pub use config::{Config, LogFormat, Secret};
 pub use expiry::watch as watch_certificates;
 pub use figures::Figures;
 pub use reload::{Reloaded, Reloader};
+pub use spans::Spans;
 pub use watched::{Served, Watched};
 
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -42,6 +45,7 @@ pub struct Ops {
     figures: Figures,
     stage: AtomicU8,
     canary: AtomicU8,
+    spans: Spans,
 }
 
 /// What the canary last said.
@@ -99,6 +103,22 @@ impl Source {
 }
 
 impl Ops {
+    /// With spans for whoever collects traces, where the settings name one.
+    pub fn new(config: &Config) -> Self {
+        Self {
+            spans: match config.otlp_endpoint {
+                Some(_) => Spans::exported(),
+                None => Spans::default(),
+            },
+            ..Self::default()
+        }
+    }
+
+    /// The spans.
+    pub fn spans(&self) -> &Spans {
+        &self.spans
+    }
+
     /// The figures.
     pub fn figures(&self) -> &Figures {
         &self.figures

@@ -113,7 +113,18 @@ impl Proxy {
     ///
     /// Dropping the future leaves: a question to Graph that others may wait for goes on, an
     /// exchange that is only this caller's ends.
-    pub async fn answer<B: Payload>(&self, request: Request<B>) -> Response<Body> {
+    pub async fn answer<B: Payload>(&self, mut request: Request<B>) -> Response<Body> {
+        let rooms = &self.0;
+        let spans = rooms.ops.spans();
+        let Some(span) = spans.begin(request.headers_mut(), &rooms.clock) else {
+            return self.attend(request).await;
+        };
+        let answer = self.attend(request).await;
+        spans.answered(span, &answer, rooms.clock.now());
+        answer
+    }
+
+    async fn attend<B: Payload>(&self, request: Request<B>) -> Response<Body> {
         let has_body = !request.body().is_end_stream();
         let now = self.0.clock.now();
         if !self.0.trust.stands() {
@@ -213,15 +224,17 @@ impl Proxy {
             head: photo.head,
             key: key.as_deref(),
         };
-        let reply = outcome.reply(asked, &rooms.ids, now);
-        rooms.ops.photo(&Told {
+        let mut reply = outcome.reply(asked, &rooms.ids, now);
+        let told = Told {
             photo,
             headers,
             status,
             source,
             answered: reply.status(),
             took: now.since(began),
-        });
+        };
+        rooms.ops.photo(&told);
+        rooms.ops.spans().describe(&mut reply, &told);
         reply
     }
 

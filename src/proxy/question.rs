@@ -307,13 +307,15 @@ impl Rooms {
         if self.tenant_would_have_answered(wanted, asked) {
             self.ops.would_share();
         }
-        match self
-            .upstream
-            .ask(question(wanted, before.held.as_ref()))
-            .await
-        {
+        let mut ask = question(wanted, before.held.as_ref());
+        let span = self.ops.spans().begin(ask.trace.fields(), &self.clock);
+        let answer = self.upstream.ask(ask).await;
+        let now = self.clock.now();
+        let status = answer.as_ref().ok().map(http::Response::status);
+        self.ops.spans().asked(span, status, now);
+        match answer {
             Ok(answer) => {
-                let took = self.clock.now().since(asked);
+                let took = now.since(asked);
                 self.ops.asked(answer.status(), before.held.is_some(), took);
                 let told = Told {
                     wanted,

@@ -54,6 +54,11 @@ impl Trace {
         }
         Self(carried)
     }
+
+    /// The fields, for a span that goes between.
+    pub fn fields(&mut self) -> &mut HeaderMap {
+        &mut self.0
+    }
 }
 
 /// One photo request to Graph.

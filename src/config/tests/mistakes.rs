@@ -92,6 +92,11 @@ fn each_wrong_value_is_said_with_setting_origin_and_what_was_expected() {
             "expected a filter such as `info` or `graph_photo_proxy=debug`",
         ),
         (
+            "--otlp-endpoint=https://collector:4318/v1/traces",
+            "otlp_endpoint = \"https://collector:4318/v1/traces\" (flag --otlp-endpoint)",
+            "expected `http://HOST[:PORT]` without path or query",
+        ),
+        (
             "--admin-token=hunter2",
             "admin_token = (hidden) (flag --admin-token)",
             "expected 16 to 256 visible ASCII characters",
@@ -415,4 +420,15 @@ fn file() -> impl Strategy<Value = String> {
         (setting(), "[a-z0-9:/.@*-]{0,12}").prop_map(|(key, value)| format!("{key} = '{value}'")),
     ];
     vec(line, 1..6).prop_map(|lines| lines.join("\n"))
+}
+
+#[cfg(not(feature = "otlp"))]
+#[test]
+fn a_collector_needs_a_binary_that_can_export() {
+    assert_eq!(
+        mistakes(&["--otlp-endpoint=http://127.0.0.1:4318"], &[], ""),
+        [
+            "otlp_endpoint = \"http://127.0.0.1:4318\" (flag --otlp-endpoint): this binary was built without the feature otlp"
+        ]
+    );
 }
