@@ -52,7 +52,7 @@ def lengths():
                     found.setdefault(size, []).append(len(answer.read()))
             except urllib.error.HTTPError as answer:
                 assert answer.code == 404, answer.code  # Some have no photo so large.
-    process.stdin.close()
+    process.terminate()
     process.wait()
     return found
 
