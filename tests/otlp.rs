@@ -3,7 +3,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
     reason = "what cannot be set up, or is not where it must be, has failed"
 )]
 

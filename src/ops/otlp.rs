@@ -34,7 +34,7 @@ pub async fn export(endpoint: Uri, spans: &Spans) {
         return;
     };
     let collector = Collector {
-        target: format!("{}v1/traces", endpoint),
+        target: format!("{endpoint}v1/traces"),
         client: Client::builder(TokioExecutor::new()).build_http(),
     };
     let mut well = true;

@@ -79,7 +79,9 @@ pub(super) fn figures(watched: &Watched) -> Value {
 /// The same with the last half hour.
 pub(super) fn with_history(watched: &Watched) -> Value {
     let mut figures = figures(watched);
-    figures["history"] = watched.history().json();
+    if let Some(figures) = figures.as_object_mut() {
+        figures.insert("history".to_owned(), watched.history().json());
+    }
     figures
 }
 
@@ -107,8 +109,10 @@ fn breakers(watched: &Watched, standings: &[Standing], now: Time) -> Vec<Value> 
                 continue;
             }
             let mut one = breaker(Cause::Answers, *breaking);
-            one["budget"] = standing.label.as_str().into();
-            one["kind"] = format!("{kind:?}").into();
+            if let Some(one) = one.as_object_mut() {
+                one.insert("budget".to_owned(), standing.label.as_str().into());
+                one.insert("kind".to_owned(), format!("{kind:?}").into());
+            }
             breakers.push(one);
         }
     }

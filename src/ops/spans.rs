@@ -119,7 +119,7 @@ impl Spans {
     }
 
     /// A caller has been answered.
-    pub fn answered<B>(&self, begun: Begun, answer: &Response<B>, now: Time) {
+    pub fn answered<B>(&self, begun: &Begun, answer: &Response<B>, now: Time) {
         let words = answer.extensions().get::<Words>().copied();
         let name = if words.is_some() {
             "photo"
@@ -133,13 +133,13 @@ impl Spans {
     /// Graph has answered a question, or has not.
     pub fn asked(&self, begun: Option<Begun>, status: Option<StatusCode>, now: Time) {
         if let Some(begun) = begun {
-            self.end(begun, "ask graph", status, Words::default(), now);
+            self.end(&begun, "ask graph", status, Words::default(), now);
         }
     }
 
     fn end(
         &self,
-        begun: Begun,
+        begun: &Begun,
         name: &'static str,
         status: Option<StatusCode>,
         words: Words,

@@ -120,7 +120,7 @@ impl Proxy {
             return self.attend(request).await;
         };
         let answer = self.attend(request).await;
-        spans.answered(span, &answer, rooms.clock.now());
+        spans.answered(&span, &answer, rooms.clock.now());
         answer
     }
 

@@ -43,8 +43,8 @@ impl Secure {
             None => listener::bind_tcp(tls.listen)?,
         };
         Ok(Self {
-            certificate,
             listener,
+            certificate,
         })
     }
 

@@ -180,7 +180,6 @@ pub(crate) fn nothing_looks_secret(text: &[u8]) {
         .position(|window| window[8] == b'-' && window[23] == b'-' && is_guid(window));
     let token = text.windows(5).position(|window| window == b"eyj0e");
     let name = text.iter().position(|byte| *byte == b'@');
-    for at in [guid, token, name].into_iter().flatten() {
-        panic!("said aloud: {}", line_around(text, at));
-    }
+    let said = guid.or(token).or(name).map(|at| line_around(text, at));
+    assert_eq!(said, None, "said aloud");
 }
