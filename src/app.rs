@@ -25,6 +25,7 @@ use crate::demo::{self, Graph, Page};
 #[cfg(feature = "tls-dev")]
 use crate::development;
 use crate::identity::Identity;
+use crate::links::Links;
 use crate::ops::admin::Admin;
 #[cfg(feature = "otlp")]
 use crate::ops::otlp;
@@ -390,6 +391,11 @@ fn rooms(config: &Config, clock: Clock) -> Result<Rooms, Error> {
         ids: RequestIds::new(u64::from_be_bytes(process)),
         cache_status_key: config.proxy.cache_status_key,
         preflight: config.proxy.preflight.clone(),
+        links: config
+            .proxy
+            .public
+            .as_ref()
+            .map(|public| Links::new(&config.upstream.base, public)),
     })
 }
 

@@ -17,6 +17,9 @@ pub mod proxy;
 // Beside the narrator: several requests in one, taken apart and put together.
 pub mod batch;
 
+// Beside the narrator: links to Graph in what passes through, made links to the proxy.
+pub mod links;
+
 // 1. What is asked for: is it a photo, whose, which size, which view.
 pub mod route;
 

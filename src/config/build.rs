@@ -60,6 +60,7 @@ pub(super) fn build(raw: &RawConfig, mistakes: Vec<Mistake>) -> Result<Config, M
             waiting_callers: from.number("waiting_callers"),
             cache_status_key: from.switch("cache_status_key"),
             preflight: preflight(&mut from),
+            public: public(&mut from),
             infer_absent: from.switch("infer_absent"),
             infer_etag: from.switch("infer_etag"),
             refresh_ahead: from.switch("refresh_ahead"),
@@ -204,6 +205,21 @@ fn development(from: &mut Values<'_>) -> Option<Development> {
         }
     };
     Some(Development { directory, names })
+}
+
+/// Where links are to lead, if they are to be changed.
+fn public(from: &mut Values<'_>) -> Option<Uri> {
+    let public = from.optional("public_url", parse::public);
+    if !from.switch("rewrite_links") {
+        return None;
+    }
+    if !from.is_set("public_url") {
+        from.wrong(
+            "rewrite_links",
+            "needs public_url: where the links are to lead",
+        );
+    }
+    public
 }
 
 fn preflight(from: &mut Values<'_>) -> Preflight {

@@ -54,6 +54,8 @@ pub const SETTINGS: &[Setting] = &[
     setting("upstream_directives", "operator", Choice(&["operator", "honour"]), "what rules freshness: the lifetimes here, or what Graph's answer says; `no-store` and `Vary` are obeyed either way"),
     setting("preflight", "pass", Choice(&["pass", "answer"]), "whether preflights of photo reads go to Graph, or are answered here for `preflight_origins`"),
     setting("preflight_origins", "", List("origins such as `https://app.example`, or `*`"), "pages of which origins are answered; others' preflights still go to Graph"),
+    setting("rewrite_links", "false", Switch, "whether links to Graph in answers that pass through are made links to `public_url`"),
+    setting("public_url", "", Url("`https://HOST[:PORT]` or `http://HOST[:PORT]` without path or query"), "the proxy's address as its callers have it"),
     setting("refresh_ahead", "true", Switch, "whether a photo in demand is refreshed shortly before it expires"),
     setting("infer_absent", "true", Switch, "whether \"no photo\" of the largest size answers for the other sizes too"),
     setting("infer_etag", "true", Switch, "whether a photo's tag and the tag in its metadata speak for each other"),

@@ -65,6 +65,13 @@ pub(super) fn upstream(text: &str) -> Option<Uri> {
     (userless && (secure || is_loopback(host))).then_some(uri)
 }
 
+/// Scheme and authority of the proxy itself: no path, no query, no user.
+pub(super) fn public(text: &str) -> Option<Uri> {
+    let uri = bare(text)?;
+    let http = uri.scheme() == Some(&Scheme::HTTP) || uri.scheme() == Some(&Scheme::HTTPS);
+    (http && !uri.authority()?.as_str().contains('@')).then_some(uri)
+}
+
 /// An egress proxy: `http` and an authority, perhaps with user and password.
 pub(super) fn egress(text: &str) -> Option<Uri> {
     let uri = bare(text)?;

@@ -1,5 +1,7 @@
 //! The narrator's part of the settings.
 
+use http::Uri;
+
 use super::Preflight;
 
 /// The narrator's part of the settings.
@@ -15,6 +17,8 @@ pub struct Config {
     pub cache_status_key: bool,
     /// Who answers preflights of photo reads.
     pub preflight: Preflight,
+    /// The proxy's own address, where links to Graph are to lead there.
+    pub public: Option<Uri>,
     /// Whether "no photo" of the largest size is taken for the other sizes too.
     pub infer_absent: bool,
     /// Whether a picture's tag and the tag in its metadata speak for each other.

@@ -37,6 +37,7 @@ use crate::cache::{Cache, Demand, Held, Lookup};
 use crate::canary::Trust;
 use crate::clock::{Clock, Time};
 use crate::identity::{Caller, Identity, Partition, Space, Subject};
+use crate::links::Links;
 use crate::ops::{Ops, Source, Told};
 use crate::render::body::BodyError;
 use crate::render::{
@@ -84,6 +85,8 @@ pub struct Rooms {
     pub cache_status_key: bool,
     /// Who answers preflights of photo reads.
     pub preflight: Preflight,
+    /// Which links are changed in what passes through, if any.
+    pub links: Option<Links>,
 }
 
 /// What is to be done about a photo request.
@@ -269,14 +272,20 @@ impl Proxy {
     }
 
     /// Everything else.
-    async fn pass_through<B: Payload>(&self, request: Request<B>) -> Response<Body> {
+    async fn pass_through<B: Payload>(&self, mut request: Request<B>) -> Response<Body> {
         let rooms = &self.0;
         let (target, headers) = (request.uri().clone(), request.headers().clone());
+        if rooms.links.is_some() {
+            Links::ask(request.headers_mut());
+        }
         match rooms.upstream.forward(request).await {
             Ok(response) => {
                 rooms.overheard(target.path(), &headers, &response);
                 rooms.ops.passed_through(response.status());
-                response
+                match &rooms.links {
+                    Some(links) => links.rewrite(response),
+                    None => response,
+                }
             }
             Err(error) => self.failed(&headers, &error),
         }

@@ -24,6 +24,7 @@ mod http2_frames;
 mod incidents;
 mod isolation;
 mod lanes;
+mod links;
 mod logs;
 mod model;
 mod names;

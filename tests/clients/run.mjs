@@ -22,6 +22,7 @@ const clients = [
   ["node", ["graph-client-plain.mjs"]],
   ["node", ["kiota.mjs"]],
   ["node", ["pnp.mjs"]],
+  ["node", ["links.mjs"]],
   ["node", ["curl.mjs"]],
   ["node", ["chromium.mjs"]],
   [process.env.PYTHON, ["httpx_client.py"]],

@@ -153,6 +153,14 @@ fn each_flag_that_cannot_stand_is_said_with_the_reason() {
             "admin = \"127.0.0.1:8080\" (flag --admin): the same address as listen",
         ),
         (
+            "--rewrite-links",
+            "rewrite_links = \"true\" (flag --rewrite-links): needs public_url: where the links are to lead",
+        ),
+        (
+            "--public-url=https://me:pw@photos.example",
+            "public_url = \"https://…@photos.example\" (flag --public-url): expected `https://HOST[:PORT]` or `http://HOST[:PORT]` without path or query",
+        ),
+        (
             "--preflight=answer",
             "preflight = \"answer\" (flag --preflight): answer needs preflight_origins: the origins of the pages to answer",
         ),

@@ -74,6 +74,7 @@ fn every_setting_is_read_from_flag_environment_and_file() {
         let value = match setting.kind {
             Kind::Secret => "0123456789abcdef",
             Kind::Url(_) if setting.key == "upstream_proxy" => "http://proxy.example:3128",
+            Kind::Url(_) if setting.key == "public_url" => "https://photos.example",
             _ if setting.default.is_empty() => "Some.Name",
             _ => setting.default,
         };
