@@ -95,44 +95,49 @@ async fn every_other_preflight_is_graphs() {
     }
     let known = preflight(PAGE, "GET");
     let [origin, method, _] = known;
-    let cases: Vec<(&str, &str, Vec<(&str, &str)>)> = vec![
+    let photo = photo.as_str();
+    let cases = [
         (
             "another origin",
-            &photo,
+            photo,
             preflight("https://evil.example", "GET").to_vec(),
         ),
         (
             "a longer host",
-            &photo,
+            photo,
             preflight("https://app.example.evil.example", "GET").to_vec(),
         ),
         (
             "another scheme",
-            &photo,
+            photo,
             preflight("http://app.example", "GET").to_vec(),
         ),
         (
             "no origin of its own",
-            &photo,
+            photo,
             preflight("null", "GET").to_vec(),
         ),
-        ("a write", &photo, preflight(PAGE, "PUT").to_vec()),
-        ("a removal", &photo, preflight(PAGE, "DELETE").to_vec()),
+        ("a write", photo, preflight(PAGE, "PUT").to_vec()),
+        ("a removal", photo, preflight(PAGE, "DELETE").to_vec()),
         ("a batch", "/v1.0/$batch", preflight(PAGE, "POST").to_vec()),
         ("another route", "/v1.0/me", known.to_vec()),
         ("an odd route", "/v1.0/me/photo/$value;x", known.to_vec()),
-        ("no origin", &photo, known[1..].to_vec()),
-        ("no method", &photo, vec![origin]),
-        ("two origins", &photo, vec![origin, origin, method]),
+        ("no origin", photo, known[1..].to_vec()),
+        ("no method", photo, vec![origin]),
+        ("two origins", photo, vec![origin, origin, method]),
         (
             "odd names",
-            &photo,
+            photo,
             vec![origin, method, ("access-control-request-headers", "a;b")],
         ),
         (
             "too many names",
-            &photo,
-            vec![origin, method, ("access-control-request-headers", &long)],
+            photo,
+            vec![
+                origin,
+                method,
+                ("access-control-request-headers", long.as_str()),
+            ],
         ),
     ];
     for (asked, (what, path, fields)) in cases.into_iter().enumerate() {
