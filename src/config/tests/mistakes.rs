@@ -118,7 +118,7 @@ fn no_setting_lacks_its_sentence_for_a_wrong_value() {
         let wrong = match setting.kind {
             Kind::File => "",
             Kind::Text(_) => "a=b=c",
-            Kind::List(_) => "*",
+            Kind::List(_) => "?!",
             _ => "nonsense",
         };
         let shown = match setting.kind {

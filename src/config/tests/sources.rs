@@ -63,6 +63,8 @@ fn every_setting_is_read_from_flag_environment_and_file() {
         "admin_tls_cert",
         "admin_tls_key",
         "admin_client_ca",
+        // Needs the feature of its name.
+        "otlp_endpoint",
         // A list of its own kind of words.
         "preflight",
         "preflight_origins",
