@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, Content};
+use super::faults::Fault;
 use super::head;
 use super::metadata::Level;
 use super::record::Seen;
@@ -70,6 +71,9 @@ pub(super) fn answer(core: &Core, ask: &Ask<'_>, caller: &Caller) -> Answer {
         statuses.insert(id.to_ascii_lowercase(), part.status.as_u16());
         responses.push(response(core, ask, id, &part));
     }
+    if ask.settings.batch_in_any_order {
+        core.dice().shuffle(&mut responses);
+    }
     Answer::json(json!({"responses": responses}).to_string())
 }
 
@@ -119,9 +123,15 @@ fn part(core: &Core, ask: &Ask<'_>, caller: &Caller, request: &Value) -> Answer 
         batched: true,
         status: None,
     });
-    let answer = match core.script.take(&path) {
-        Some(fault) if head::replaces(&fault) => head::instead_of(&fault, ask.settings, ask.now),
-        _ => core.answer(&inner, &target, &Ok(caller.clone()), 1),
+    let carry_out = || core.answer(&inner, &target, &Ok(caller.clone()), 1);
+    let answer = match core.script.take(&path).map(Fault::in_order) {
+        Some((done, fault)) if head::replaces(&fault) => {
+            if done {
+                carry_out();
+            }
+            head::instead_of(&fault, ask.settings, ask.now)
+        }
+        _ => carry_out(),
     };
     if answer.media && answer.status == StatusCode::OK {
         core.record.downloads.fetch_add(1, Ordering::Relaxed);

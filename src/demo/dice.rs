@@ -54,6 +54,14 @@ impl Dice {
             .unwrap_or(otherwise)
     }
 
+    /// Puts things in any order.
+    pub(super) fn shuffle<T>(&mut self, things: &mut [T]) {
+        for left in (1..things.len()).rev() {
+            let other = self.below(left as u64 + 1);
+            things.swap(left, usize::try_from(other).unwrap_or(left));
+        }
+    }
+
     /// A GUID in its usual spelling.
     pub(super) fn guid(&mut self) -> String {
         let (high, low) = (self.next(), self.next());

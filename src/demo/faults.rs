@@ -48,6 +48,18 @@ pub enum Fault {
     Close,
     /// Noise instead of HTTP, then the connection closes.
     Garbage,
+    /// What was asked for is done first; then that goes wrong with the answer.
+    After(Box<Self>),
+}
+
+impl Fault {
+    /// Whether what was asked for is done all the same, and what goes wrong then.
+    pub(super) fn in_order(self) -> (bool, Self) {
+        match self {
+            Self::After(fault) => (true, fault.in_order().1),
+            fault => (false, fault),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -60,6 +72,8 @@ struct Rule {
 #[derive(Debug)]
 struct Gate {
     path: Option<String>,
+    /// Whether writes pass it.
+    reads_only: bool,
     state: watch::Sender<GateState>,
 }
 
@@ -110,9 +124,10 @@ impl Script {
     }
 
     /// Shuts a gate before the answers of that path, or of all.
-    pub(super) fn hold(self: &Arc<Self>, path: Option<&str>) -> Hold {
+    pub(super) fn hold(self: &Arc<Self>, path: Option<&str>, reads_only: bool) -> Hold {
         let gate = Arc::new(Gate {
             path: path.map(str::to_ascii_lowercase),
+            reads_only,
             state: watch::Sender::new(GateState::default()),
         });
         self.gates().push(Arc::clone(&gate));
@@ -123,12 +138,12 @@ impl Script {
     }
 
     /// Waits at every gate that covers the path. Dropping the future leaves the gate.
-    pub(super) async fn wait(&self, path: &str) {
+    pub(super) async fn wait(&self, path: &str, reads: bool) {
         let path = path.to_ascii_lowercase();
         let gates: Vec<_> = self
             .gates()
             .iter()
-            .filter(|gate| covers(gate.path.as_deref(), &path))
+            .filter(|gate| covers(gate.path.as_deref(), &path) && (reads || !gate.reads_only))
             .cloned()
             .collect();
         for gate in gates {
@@ -255,11 +270,11 @@ mod tests {
     #[tokio::test]
     async fn a_gate_counts_who_waits_and_lets_them_pass() {
         let script = Arc::new(Script::default());
-        let hold = script.hold(None);
+        let hold = script.hold(None, false);
         let waiters: Vec<_> = (0..3)
             .map(|_| {
                 let script = Arc::clone(&script);
-                tokio::spawn(async move { script.wait("/x").await })
+                tokio::spawn(async move { script.wait("/x", false).await })
             })
             .collect();
         hold.waiting(3).await;
@@ -270,6 +285,20 @@ mod tests {
         for waiter in waiters {
             waiter.await.unwrap();
         }
-        script.wait("/x").await;
+        script.wait("/x", true).await;
+    }
+
+    #[tokio::test]
+    async fn a_gate_for_reads_lets_writes_pass() {
+        let script = Arc::new(Script::default());
+        let hold = script.hold(None, true);
+        script.wait("/x", false).await;
+        let reading = {
+            let script = Arc::clone(&script);
+            tokio::spawn(async move { script.wait("/x", true).await })
+        };
+        hold.waiting(1).await;
+        hold.release();
+        reading.await.unwrap();
     }
 }

@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
+use super::faces::Mark;
 use super::faults::{Fault, Hold};
 use super::record::Seen;
 use super::service::{self, Core};
@@ -214,17 +215,34 @@ impl Graph {
     fn replace(&self, owner: &str, side: Option<u32>) -> u64 {
         let settings = self.core.settings();
         let now = settings.clock.now();
+        let first = self.first_side(owner);
+        let shows_from = now.plus(settings.visibility_delay);
+        self.core.pictures.put(owner, first, side, now, shows_from)
+    }
+
+    /// The side of the picture an owner began with.
+    fn first_side(&self, owner: &str) -> Option<u32> {
         let tenant = &self.core.tenant;
         let people = tenant.people.iter().map(|one| (&one.id, one.photo));
         let groups = tenant.groups.iter().map(|one| (&one.id, one.photo));
         let contacts = tenant.contacts.iter().map(|one| (&one.id, one.photo));
-        let first = people
+        people
             .chain(groups)
             .chain(contacts)
             .find(|(id, _)| *id == owner)
-            .and_then(|(_, first)| first);
-        let shows_from = now.plus(settings.visibility_delay);
-        self.core.pictures.put(owner, first, side, now, shows_from)
+            .and_then(|(_, first)| first)
+    }
+
+    /// The picture an owner (by id) has now, whoever may see it.
+    pub fn photo_of(&self, owner: &str) -> Option<Mark> {
+        let now = self.core.settings().clock.now();
+        let first = self.first_side(owner);
+        let picture = self.core.pictures.get(owner, first, now)?;
+        Some(Mark {
+            owner: owner.to_owned(),
+            upload: picture.upload,
+            side: picture.side,
+        })
     }
 }
 
@@ -274,12 +292,17 @@ impl Graph {
 
     /// Holds every answer back from now on.
     pub fn hold(&self) -> Hold {
-        self.core.script.hold(None)
+        self.core.script.hold(None, false)
     }
 
     /// Holds the answers to paths that begin so.
     pub fn hold_on(&self, path: &str) -> Hold {
-        self.core.script.hold(Some(path))
+        self.core.script.hold(Some(path), false)
+    }
+
+    /// Holds the answers to every GET and HEAD back; writes are answered.
+    pub fn hold_reads(&self) -> Hold {
+        self.core.script.hold(None, true)
     }
 
     /// Sends a piece to every open `/v1.0/events`; how many streams got it.

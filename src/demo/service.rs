@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use super::answer::{Answer, End, Guard, Reply};
 use super::dice::Dice;
 use super::directory::Events;
-use super::faults::Script;
+use super::faults::{Fault, Script};
 use super::metadata::Level;
 use super::pictures::Pictures;
 use super::record::{Record, Seen};
@@ -194,6 +194,10 @@ pub(super) async fn serve(
         Method::OPTIONS => None,
         _ => core.script.take(&path),
     };
+    let (done, fault) = match fault.map(Fault::in_order) {
+        None => (false, None),
+        Some((done, fault)) => (done, Some(fault)),
+    };
     let ask = Ask {
         settings: &settings,
         tenant: &core.tenant.id,
@@ -208,15 +212,25 @@ pub(super) async fn serve(
         now,
     };
     let at_once = in_flight.as_ref().map_or(0, |one| one.at_once);
+    let carry_out = || core.answer(&ask, target, &caller, at_once);
     let mut answer = match &fault {
-        Some(fault) if head::replaces(fault) => head::instead_of(fault, &settings, now),
-        _ => core.answer(&ask, target, &caller, at_once),
+        Some(fault) if head::replaces(fault) => {
+            if done {
+                carry_out();
+            }
+            head::instead_of(fault, &settings, now)
+        }
+        _ => carry_out(),
     };
     if parts.method != Method::OPTIONS {
-        core.script.wait(&path).await;
+        let reads = matches!(parts.method, Method::GET | Method::HEAD);
+        core.script.wait(&path, reads).await;
         dawdle(&core, &settings).await;
     }
-    head::finish(&core, &ask, &mut answer);
+    // What stands between does not sign as Graph does.
+    if !matches!(fault, Some(Fault::CaptiveGateway)) {
+        head::finish(&core, &ask, &mut answer);
+    }
     let status = answer.status;
     if !fault.as_ref().is_some_and(head::silences) {
         core.record

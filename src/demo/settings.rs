@@ -51,6 +51,8 @@ pub struct Settings {
     pub own_photo_quirk: bool,
     /// Whether a missing photo inside a batch has a `null` body.
     pub batch_null_body: bool,
+    /// Whether the answers of a batch come in any order: Graph promises none.
+    pub batch_in_any_order: bool,
     /// Whether JSON is compressed for callers that accept gzip.
     pub gzip: bool,
     /// How many requests of one application may be in flight.
@@ -88,6 +90,7 @@ impl Default for Settings {
             guests_read_members: false,
             own_photo_quirk: false,
             batch_null_body: false,
+            batch_in_any_order: false,
             gzip: false,
             concurrency: None,
             quota: None,

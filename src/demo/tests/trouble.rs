@@ -287,3 +287,22 @@ async fn hundreds_may_be_started() {
     ports.dedup();
     assert_eq!(ports.len(), 200);
 }
+
+#[tokio::test]
+async fn what_was_asked_for_may_be_done_before_its_answer_goes_wrong() {
+    let graph = Graph::start(Settings::default());
+    let writer = TokenSpec::of(graph.tenant().members().next().unwrap()).with("User.ReadWrite");
+    let token = graph.issue(writer);
+    let upload = || ask(&graph, Method::PUT, PATH, &token).header("content-type", "image/jpeg");
+    let first = get(&graph, PATH, &token).await.body;
+    graph.next(Fault::Close);
+    assert!(send(upload(), first.clone()).await.is_none());
+    assert_eq!(get(&graph, PATH, &token).await.body, first);
+    for fault in [Fault::Close, Fault::Status(500), Fault::DeclareMore(3)] {
+        let before = get(&graph, PATH, &token).await.body;
+        graph.next(Fault::After(Box::new(fault.clone())));
+        let got = send(upload(), first.clone()).await;
+        assert!(got.is_none_or(|got| got.status == 500), "{fault:?}");
+        assert_ne!(get(&graph, PATH, &token).await.body, before, "{fault:?}");
+    }
+}
