@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::MOST_PARTS;
 use super::fields::Fields;
-use crate::route::{self, ApiVersion, PhotoRequest, PhotoWrite, Recognition};
+use crate::route::{self, ApiVersion, PhotoOwner, PhotoRequest, PhotoWrite, Recognition};
 
 /// The fields a photo part may carry: none of them changes what Graph answers to a picture,
 /// and `route` judges `Accept` for JSON. `Content-Type` is what one wide-spread web part sends
@@ -52,6 +52,8 @@ pub struct Part<'a> {
 pub enum Wish {
     /// A photo that a direct GET would be answered from memory for, too.
     Photo(Box<Photo>),
+    /// A photo read that Graph alone answers: with a condition, beside a write, as a HEAD.
+    Left(PhotoOwner),
     /// A change of a photo.
     Write(PhotoWrite),
     /// Anything else.
@@ -131,8 +133,8 @@ impl<'a> Batch<'a> {
         // one may be changing.
         if parts.iter().any(|part| matches!(part.wish, Wish::Write(_))) {
             for part in &mut parts {
-                if matches!(part.wish, Wish::Photo(_)) {
-                    part.wish = Wish::Other;
+                if let Wish::Photo(wish) = &part.wish {
+                    part.wish = Wish::Left(wish.photo.owner.clone());
                 }
             }
         }
@@ -173,22 +175,24 @@ impl<'a> RawPart<'a> {
             return Err(Odd);
         }
         let free = free && self.depends_on.as_ref().is_none_or(Vec::is_empty);
-        if self.method != "GET" || !free || self.body.is_some() {
-            return Ok(Wish::Other);
-        }
         let harmless = |name: &http::HeaderName| HARMLESS.contains(&name.as_str());
-        if !fields.keys().all(harmless) {
-            return Ok(Wish::Other);
+        let alone = self.method == "GET" && free && self.body.is_none();
+        if alone
+            && fields.keys().all(harmless)
+            && let Some((photo, target)) = photo(version, &self.url, fields, outer)
+        {
+            return Ok(Wish::Photo(Box::new(Photo {
+                photo,
+                target,
+                fields: fields.clone(),
+            })));
         }
-        Ok(
-            photo(version, &self.url, fields, outer).map_or(Wish::Other, |(photo, target)| {
-                Wish::Photo(Box::new(Photo {
-                    photo,
-                    target,
-                    fields: fields.clone(),
-                }))
-            }),
-        )
+        let named = |method: &str| self.method.eq_ignore_ascii_case(method);
+        let reads = named("GET") || named("HEAD");
+        let left = reads.then(|| photo(version, &self.url, &none, &none));
+        Ok(left
+            .flatten()
+            .map_or(Wish::Other, |(photo, _)| Wish::Left(photo.owner)))
     }
 }
 

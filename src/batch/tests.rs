@@ -32,7 +32,7 @@ fn wishes(body: &str) -> Vec<&'static str> {
     let wish = |wish: &Wish| match wish {
         Wish::Photo(_) => "photo",
         Wish::Write(_) => "write",
-        Wish::Other => "other",
+        Wish::Left(_) | Wish::Other => "other",
     };
     batch.map_or_else(
         |_| Vec::new(),
@@ -228,7 +228,7 @@ fn an_outer_accept_that_would_change_json_keeps_it_out() {
     let accept = HeaderValue::from_static("application/json;odata.metadata=full");
     full.insert(header::ACCEPT, accept);
     let batch = Batch::read(body, ApiVersion::V1, &full).unwrap();
-    assert!(matches!(batch.parts[0].wish, Wish::Other));
+    assert!(matches!(batch.parts[0].wish, Wish::Left(_)));
     assert!(matches!(batch.parts[1].wish, Wish::Photo(_)));
 }
 

@@ -33,7 +33,7 @@ pub use preflight::Preflight;
 pub use question::Questions;
 use wanted::{Facts, Wanted};
 
-use crate::cache::{Cache, Demand, Held, Lookup};
+use crate::cache::{Cache, Demand, Held, Lookup, admission};
 use crate::canary::Trust;
 use crate::clock::{Clock, Time};
 use crate::identity::{Caller, Identity, Partition, Space, Subject};
@@ -260,7 +260,8 @@ impl Proxy {
         let headers = request.headers().clone();
         match rooms.upstream.forward(request).await {
             Ok(response) => {
-                doubt.settle(response.status());
+                let graphs_own = admission::is_graphs_own(response.headers());
+                doubt.settle(response.status(), graphs_own);
                 rooms.ops.passed_through(response.status());
                 response
             }
@@ -507,8 +508,9 @@ struct DoubtUnlessRefused<'a> {
 }
 
 impl DoubtUnlessRefused<'_> {
-    /// Graph has answered: a 4xx changed nothing (RFC 9111 §4.4), anything else may have.
-    fn settle(mut self, answer: StatusCode) {
+    /// Graph has answered: a 4xx changed nothing (RFC 9111 §4.4), anything else may have. An
+    /// answer that is not Graph's own may have been given to any token.
+    fn settle(mut self, answer: StatusCode, graphs_own: bool) {
         self.refused = answer.is_client_error();
         let now = self.rooms.clock.now();
         match &self.caller {
@@ -516,7 +518,7 @@ impl DoubtUnlessRefused<'_> {
                 self.rooms.identity.refused(&caller.credential, now);
             }
             // Graph has acted on this very token, so its claims are true.
-            Some(caller) if answer.is_success() => {
+            Some(caller) if answer.is_success() && graphs_own => {
                 self.rooms.learn_names(caller, now);
             }
             _ => {}

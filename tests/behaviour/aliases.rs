@@ -1,6 +1,6 @@
 //! One person by several names: learnt from Graph's word only, and never somebody else.
 
-use graph_photo_proxy::demo::TokenSpec;
+use graph_photo_proxy::demo::{Fault, TokenSpec};
 use serde_json::json;
 
 use crate::support::World;
@@ -78,6 +78,29 @@ async fn names_claimed_by_forged_or_foreign_tokens_are_not_learnt() {
         let reply = world.get(&photo_by_name(&named), &token).await;
         assert_eq!(reply.mark().map(|mark| mark.owner), Some(named.id.clone()));
     }
+}
+
+#[tokio::test]
+async fn names_are_not_learnt_from_a_write_that_somebody_else_than_graph_has_answered() {
+    let world = World::start().await;
+    let (token, named, other) = (world.token(0), world.person(1), world.person(2));
+    let lie = TokenSpec::of(&world.person(3))
+        .claim("oid", json!(other.id))
+        .claim("upn", json!(named.upn));
+    let liar = forged(&world.graph.issue(lie));
+    world.get(&photo(&other), &token).await;
+    let me = "/v1.0/me/photo/$value";
+    // A gateway's page in the place of Graph's answer: 200, to whatever token.
+    world.graph.once(me, Fault::CaptiveGateway);
+    assert_eq!(world.proxy.put(me, &liar, "x").await.status, 200);
+    world.get(&photo(&other), &token).await;
+    let reply = world.get(&photo_by_name(&named), &token).await;
+    assert_eq!(reply.mark().map(|mark| mark.owner), Some(named.id.clone()));
+    // The same of a write that Graph has carried out is learnt.
+    let honest = world.token_with(2, "User.Read.All User.ReadWrite");
+    assert_eq!(world.proxy.put(me, &honest, "x").await.status, 200);
+    world.get(&photo(&other), &token).await;
+    world.hit(&photo_by_name(&other), &token).await;
 }
 
 #[tokio::test]

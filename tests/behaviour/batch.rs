@@ -558,6 +558,42 @@ async fn a_200_that_is_no_batch_answer_never_stands_for_one_with_parts_missing()
 }
 
 #[tokio::test]
+async fn a_part_that_is_refused_ends_what_its_caller_was_given_of_that_owner() {
+    let world = World::start().await;
+    let (token, ids) = (world.token(0), people(&world, 4));
+    let direct = |id: &str| format!("/v1.0/users/{id}/photo/$value");
+    let sized = |id: &str| get("a", &format!("/users/{id}/photos/48x48/$value"));
+    let conditional = |id: &str| {
+        let mut part = photo("a", id);
+        part["headers"] = json!({"If-None-Match": "\"none\""});
+        part
+    };
+    let parts: [(&str, Value); 2] = [(&ids[1], sized(&ids[1])), (&ids[2], conditional(&ids[2]))];
+    for (id, part_of_batch) in parts {
+        let path = direct(id);
+        world.get(&path, &token).await;
+        assert!(world.get(&path, &token).await.is_hit());
+        world.graph.forbid(&world.person(0).id, id);
+        let answer = send(&world, &token, &[part_of_batch]).await.json();
+        assert_eq!(part(&answer, "a")["status"], 403, "{answer}");
+        let reply = world.get(&path, &token).await;
+        assert_eq!(reply.status, 403, "{reply:?}");
+    }
+    // Beside a write, too.
+    let own = world.token_with(0, "User.Read.All User.ReadWrite");
+    let path = direct(&ids[3]);
+    world.get(&path, &own).await;
+    world.graph.forbid(&world.person(0).id, &ids[3]);
+    let write = json!({"id": "w", "method": "PUT", "url": "/me/photo/$value", "body": "eA==",
+        "headers": {"Content-Type": "image/jpeg"}});
+    let answer = send(&world, &own, &[write, photo("a", &ids[3])])
+        .await
+        .json();
+    assert_eq!(part(&answer, "a")["status"], 403, "{answer}");
+    assert_eq!(world.get(&path, &own).await.status, 403);
+}
+
+#[tokio::test]
 async fn a_part_that_refuses_the_token_ends_its_proof_whatever_it_asked_for() {
     let held = format!("{{\"responses\":[{}]}}", jpeg("1", "one"));
     let refused = json!({"responses": [{"id": "4", "status": 401}]}).to_string();

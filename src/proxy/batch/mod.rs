@@ -101,7 +101,11 @@ impl Proxy {
             let caller = story.first_word(caller, now).await;
             story.recall(&caller, rooms.clock.now());
         }
-        if story.asked.is_empty() && story.ours.is_empty() && story.writes.0.is_empty() {
+        // What Graph says of a photo is read even where we have no other part in it.
+        let mut wishes = batch.parts.iter().map(|part| &part.wish);
+        let unread = caller.is_none() || !wishes.any(|wish| matches!(wish, Wish::Left(_)));
+        let nothing = story.asked.is_empty() && story.ours.is_empty();
+        if unread && nothing && story.writes.0.is_empty() {
             let writes = story.writes;
             let head = head.clone();
             return self.hand_on(head, Body::whole(bytes.clone()), writes).await;
@@ -142,7 +146,7 @@ impl Batch<'_> {
     fn writes(&self) -> Vec<(Option<String>, PhotoWrite)> {
         let writes = self.parts.iter().filter_map(|part| match &part.wish {
             Wish::Write(write) => Some((Some(part.id.clone()), write.clone())),
-            Wish::Photo(_) | Wish::Other => None,
+            Wish::Photo(_) | Wish::Left(_) | Wish::Other => None,
         });
         writes.collect()
     }
@@ -156,7 +160,7 @@ impl Batch<'_> {
             && (directs(outer)
                 || self.parts.iter().any(|part| match &part.wish {
                     Wish::Photo(photo) => directs(&photo.fields),
-                    Wish::Write(_) | Wish::Other => false,
+                    Wish::Write(_) | Wish::Left(_) | Wish::Other => false,
                 }))
     }
 }
@@ -382,8 +386,10 @@ impl<'a> Story<'a> {
         let held_back = !self.ours.is_empty();
         let refused = self.heed_refusals(&answers);
         if let Some(by_id) = answers.by_id(&asked) {
-            self.take_writes().settle(&by_id);
-            if !refused && admission::is_graphs_own(&head.headers) {
+            let graphs_own = admission::is_graphs_own(&head.headers);
+            self.take_writes().settle(&by_id, graphs_own && !refused);
+            self.heed_denials(&by_id);
+            if !refused && graphs_own {
                 self.learn(&by_id, sent);
             }
         } else {

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use http::{HeaderMap, Response, StatusCode};
 
 use super::{Asked, Story};
-use crate::batch::{Answers, PartAnswer, held};
+use crate::batch::{Answers, PartAnswer, Wish, held};
 use crate::cache::keep::Answered;
 use crate::cache::{Born, admission};
 use crate::clock::Time;
@@ -39,6 +39,21 @@ impl Story<'_> {
             rooms.identity.refused(&caller.credential, now);
         }
         refused
+    }
+
+    /// A 403 to a photo read that we had no other part in ends what its caller was given.
+    pub(super) fn heed_denials(&self, by_id: &HashMap<&str, &PartAnswer<'_>>) {
+        let (rooms, now) = (self.rooms, self.rooms.clock.now());
+        let Ok(caller) = rooms.identity.caller(&self.head.headers, now) else {
+            return;
+        };
+        for part in &self.batch.parts {
+            let denied = by_id.get(part.id.as_str());
+            let denied = denied.is_some_and(|answer| answer.status == StatusCode::FORBIDDEN);
+            if denied && let Wish::Left(owner) = &part.wish {
+                rooms.denied(&caller, owner, now);
+            }
+        }
     }
 
     /// What Graph's parts say of photos and of whose they are. What may be shown while Graph
@@ -142,16 +157,16 @@ impl<'a> Writes<'a> {
     pub(super) fn settle_unread(self, status: StatusCode) {
         if status.is_client_error() {
             for (_, doubt) in self.0 {
-                doubt.settle(status);
+                doubt.settle(status, false);
             }
         }
     }
 
     /// Each by its own answer; one without stays unknown.
-    pub(super) fn settle(self, by_id: &HashMap<&str, &PartAnswer<'_>>) {
+    pub(super) fn settle(self, by_id: &HashMap<&str, &PartAnswer<'_>>, graphs_own: bool) {
         for (id, doubt) in self.0 {
             if let Some(part) = id.and_then(|id| by_id.get(id)) {
-                doubt.settle(part.status);
+                doubt.settle(part.status, graphs_own);
             }
         }
     }
