@@ -21,6 +21,7 @@ mod first_word;
 mod hardening;
 mod held_faces;
 mod http2_frames;
+mod in_flight;
 mod incidents;
 mod isolation;
 mod lanes;

@@ -16,10 +16,10 @@ const ALL: &str = "User.ReadWrite.All Group.ReadWrite.All Team.ReadBasic.All \
                    TeamSettings.ReadWrite.All Contacts.ReadWrite";
 
 /// Some readers, and the places each reads.
-type Reads = Vec<(String, Vec<String>)>;
+pub(crate) type Reads = Vec<(String, Vec<String>)>;
 
 /// Every place of an owner's photo under these names: sizes, views, versions.
-fn places(names: &[String], sized: bool) -> Vec<String> {
+pub(crate) fn places(names: &[String], sized: bool) -> Vec<String> {
     let mut places = Vec::new();
     for version in ["v1.0", "beta"] {
         for name in names {
@@ -41,7 +41,7 @@ fn places(names: &[String], sized: bool) -> Vec<String> {
     places
 }
 
-async fn write(world: &World, name: &str, token: &str, method: &Method) {
+pub(crate) async fn write(world: &World, name: &str, token: &str, method: &Method) {
     let version = if name.len().is_multiple_of(2) {
         "v1.0"
     } else {
@@ -90,7 +90,7 @@ async fn all_pairs(
     }
 }
 
-fn user_world(world: &World) -> (String, Vec<String>, Reads) {
+pub(crate) fn user_world(world: &World) -> (String, Vec<String>, Reads) {
     let owner = world.person(0);
     let names = vec![
         format!("users/{}", owner.id),
@@ -120,9 +120,7 @@ async fn a_users_photo_changed_by_any_name_is_new_under_every_name_for_everybody
     }
 }
 
-#[tokio::test]
-async fn a_guests_photo_changed_by_any_spelling_is_new_under_every_spelling() {
-    let world = World::start().await;
+pub(crate) fn guest_world(world: &World) -> (String, Vec<String>, Reads) {
     let guest = world
         .graph
         .tenant()
@@ -141,19 +139,18 @@ async fn a_guests_photo_changed_by_any_spelling_is_new_under_every_spelling() {
         (writer.clone(), places(&names, true)),
         (world.token(1), places(&names, true)),
     ];
-    all_pairs(
-        &world,
-        &writer,
-        &names,
-        &[Method::PUT, Method::DELETE],
-        &reads,
-    )
-    .await;
+    (writer, names, reads)
 }
 
 #[tokio::test]
-async fn a_team_and_its_group_change_together() {
+async fn a_guests_photo_changed_by_any_spelling_is_new_under_every_spelling() {
     let world = World::start().await;
+    let (writer, names, reads) = guest_world(&world);
+    let methods = [Method::PUT, Method::DELETE];
+    all_pairs(&world, &writer, &names, &methods, &reads).await;
+}
+
+pub(crate) fn team_world(world: &World) -> (String, Vec<String>, Reads) {
     let team = world.graph.tenant().teams().next().unwrap().clone();
     let group = vec![format!("groups/{}", team.id)];
     let teams = ["teams/{}", "team/{}", "groups/{}/team", "me/joinedTeams/{}"]
@@ -164,12 +161,17 @@ async fn a_team_and_its_group_change_together() {
     all.extend(places(&teams, false));
     let reads = vec![(writer.clone(), all.clone()), (other, all)];
     let names: Vec<_> = group.iter().chain(&teams).cloned().collect();
-    all_pairs(&world, &writer, &names, &[Method::PUT], &reads).await;
+    (writer, names, reads)
 }
 
 #[tokio::test]
-async fn a_contact_changed_by_any_path_is_new_by_every_path() {
+async fn a_team_and_its_group_change_together() {
     let world = World::start().await;
+    let (writer, names, reads) = team_world(&world);
+    all_pairs(&world, &writer, &names, &[Method::PUT], &reads).await;
+}
+
+pub(crate) fn contact_world(world: &World) -> (String, Vec<String>, Reads) {
     let owner = world.person(0);
     let contact = world
         .graph
@@ -199,6 +201,13 @@ async fn a_contact_changed_by_any_path_is_new_by_every_path() {
         (writer.clone(), places(&names, false)),
         (world.token_with(0, "Contacts.Read"), places(&names, false)),
     ];
+    (writer, names, reads)
+}
+
+#[tokio::test]
+async fn a_contact_changed_by_any_path_is_new_by_every_path() {
+    let world = World::start().await;
+    let (writer, names, reads) = contact_world(&world);
     all_pairs(&world, &writer, &names, &[Method::PUT], &reads).await;
 }
 
