@@ -14,17 +14,26 @@
 
 #![expect(clippy::unwrap_used, reason = "a stage that cannot be set has failed")]
 
+mod asking;
+mod auditor;
+mod batching;
+mod cast;
+mod choices;
 mod draw;
+mod episodes;
+mod law;
+mod ledger;
 mod oracle;
 mod reading;
 mod say;
+mod scenery;
 mod stage;
 mod step;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use oracle::Policy;
+use ledger::Policy;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
 use crate::support::Reply;
@@ -35,7 +44,7 @@ const LONGEST: usize = 20;
 /// How the replies came about, over all stories: to see that the stories are about something.
 static COUNTS: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
 
-fn count(reply: &Reply) {
+fn count(what: &str, reply: &Reply) {
     let how = reply
         .field("cache-status")
         .split(';')
@@ -47,7 +56,7 @@ fn count(reply: &Reply) {
     } else {
         ""
     };
-    let line = format!("{how}{collapsed} {}", reply.status.as_u16());
+    let line = format!("{what}{how}{collapsed} {}", reply.status.as_u16());
     *COUNTS.lock().unwrap().entry(line).or_default() += 1;
 }
 

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use http::StatusCode;
 
-use super::oracle::{Content, Got, Ledger, Picture};
+use super::ledger::{Ledger, Picture};
+use super::oracle::{Content, Got};
 use super::step::{Condition, Read, Subject, View};
 use crate::support::Reply;
 
@@ -76,7 +77,7 @@ pub(super) fn read(
     let content = match reply.status.as_u16() {
         200 if read.head => of_head(read, reply, tags),
         200 if read.view == View::Media => picture(reply, ledger, tags)?,
-        200 => json(read, reply, ledger, tags)?,
+        200 => json(read, reply, tags)?,
         206 if read.view == View::Media => part(read, reply)?,
         206 => Content::Either,
         304 => unchanged(read, reply, sent_tag, tags)?,
@@ -160,7 +161,7 @@ fn unchanged(
         .ok_or_else(|| "304 to a tag nobody gave".to_owned())
 }
 
-fn json(read: &Read, reply: &Reply, ledger: &Ledger, tags: &Tags) -> Result<Content, String> {
+fn json(read: &Read, reply: &Reply, tags: &Tags) -> Result<Content, String> {
     let json = reply.json();
     let annotated = json
         .as_object()
@@ -199,7 +200,6 @@ fn json(read: &Read, reply: &Reply, ledger: &Ledger, tags: &Tags) -> Result<Cont
     if let Some(known) = tag.and_then(|tag| tags.of(tag)) {
         return Ok(known);
     }
-    let _ = ledger;
     Ok(match width.and_then(|width| u32::try_from(width).ok()) {
         Some(side) => Content::Side(side),
         None => Content::Some,

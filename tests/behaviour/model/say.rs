@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::step::{
-    Act, Caller, Change, Condition, Held, Meanwhile, Owner, Read, Step, Subject, Who, Write,
+    Act, Batch, Caller, Change, Condition, Held, Meanwhile, Owner, Part, Read, Step, Subject,
+    Trouble, Who, Write,
 };
 
 impl fmt::Debug for Who {
@@ -104,6 +105,24 @@ impl fmt::Debug for Write {
     }
 }
 
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let version = if self.beta { " (beta)" } else { "" };
+        write!(f, "{:?} asks in one batch{version} for ", self.caller)?;
+        let parts = self.parts.iter().map(|(id, part)| (id, part));
+        f.debug_map().entries(parts).finish()
+    }
+}
+
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read(read) => write!(f, "{read:?}"),
+            Self::Write(write) => write!(f, "{write:?}"),
+        }
+    }
+}
+
 impl fmt::Debug for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -130,6 +149,7 @@ impl fmt::Debug for Act {
         match self {
             Self::Read(read) => write!(f, "{read:?}"),
             Self::Write(write) => write!(f, "{write:?}"),
+            Self::Batch(batch) => write!(f, "{batch:?}"),
             Self::Change(change) => write!(f, "{change:?}"),
         }
     }
@@ -150,17 +170,38 @@ impl fmt::Debug for Step {
         match self {
             Self::One(act) => write!(f, "{act:?}"),
             Self::Together(held, acts) => {
-                f.write_str(match held {
-                    Held::Nothing => "at once, ",
-                    Held::Everything => "at once, Graph holding its answers back, ",
-                    Held::LikeThis(_) => "at once, Graph holding the answers to the first back, ",
-                })?;
+                f.write_str(together(*held))?;
                 f.debug_list().entries(acts).finish()
             }
-            Self::Spoilt(spoil, reads) => {
-                write!(f, "with one answer spoilt by {spoil:?}, ")?;
-                f.debug_list().entries(reads).finish()
+            Self::Spoilt(trouble, held, acts) => {
+                write!(f, "{trouble:?}, {}", together(*held))?;
+                f.debug_list().entries(acts).finish()
             }
         }
+    }
+}
+
+fn together(held: Held) -> &'static str {
+    match held {
+        Held::Nothing => "at once, ",
+        Held::Everything => "at once, Graph holding its answers back, ",
+        Held::Batches => "at once, Graph holding the answers to batches back, ",
+        Held::LikeThis(_) => "at once, Graph holding the answers to the first back, ",
+    }
+}
+
+impl fmt::Debug for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let which = if self.by_path {
+            "the first one's answer"
+        } else {
+            "one answer"
+        };
+        write!(f, "with {which} spoilt by {:?}", self.spoil)?;
+        f.write_str(if self.done_first && !self.spoil.is_refusal() {
+            " after it was done"
+        } else {
+            ""
+        })
     }
 }

@@ -149,6 +149,40 @@ pub(super) struct Write {
     pub(super) beta: bool,
 }
 
+/// One of the things that are asked for in one request, by its caller and of its version.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Read(Read),
+    Write(Write),
+}
+
+impl Part {
+    /// The same, asked for by this caller of this version.
+    pub(super) fn asked_by(self, caller: Caller, beta: bool) -> Self {
+        match self {
+            Self::Read(read) => Self::Read(Read {
+                caller,
+                beta,
+                head: false,
+                ..read
+            }),
+            Self::Write(write) => Self::Write(Write {
+                caller,
+                beta,
+                ..write
+            }),
+        }
+    }
+}
+
+/// Several in one request, each under an id that tells nothing of its place.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Batch {
+    pub(super) caller: Caller,
+    pub(super) beta: bool,
+    pub(super) parts: Vec<(&'static str, Part)>,
+}
+
 /// What happens behind the proxy's back.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
@@ -164,15 +198,16 @@ pub(super) enum Change {
 }
 
 /// One thing after another.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) enum Act {
     Read(Read),
     Write(Write),
+    Batch(Batch),
     Change(Change),
 }
 
 /// One thing among others.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) enum Meanwhile {
     /// It begins, and the next follows after so many turns of the others.
     Begin(Act, u8),
@@ -188,8 +223,8 @@ pub(super) enum Step {
     One(Act),
     /// At once.
     Together(Held, Vec<Meanwhile>),
-    /// Reads at once, of which one meets this fault.
-    Spoilt(Spoil, Vec<Read>),
+    /// At once, and one of them meets this trouble.
+    Spoilt(Trouble, Held, Vec<Meanwhile>),
 }
 
 /// Which answers Graph holds back until everybody has begun.
@@ -199,6 +234,18 @@ pub(super) enum Held {
     Everything,
     /// What is asked for by the path of this read.
     LikeThis(Read),
+    /// Those to batches.
+    Batches,
+}
+
+/// What goes wrong with one request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Trouble {
+    pub(super) spoil: Spoil,
+    /// What was asked for is done first, where that is no contradiction.
+    pub(super) done_first: bool,
+    /// The request by the first one's path meets it, and no other; inside a batch too.
+    pub(super) by_path: bool,
 }
 
 /// What goes wrong at Graph.
@@ -210,6 +257,7 @@ pub(super) enum Spoil {
     CutShort,
     SaysMore,
     Closed,
+    Noise,
     CaptivePortal,
     OtherType,
     Empty,
@@ -226,7 +274,20 @@ impl Spoil {
     pub(super) fn is_failure(self) -> bool {
         matches!(
             self,
-            Self::Error500 | Self::Unavailable | Self::CutShort | Self::SaysMore | Self::Closed
+            Self::Error500
+                | Self::Unavailable
+                | Self::CutShort
+                | Self::SaysMore
+                | Self::Closed
+                | Self::Noise
+        )
+    }
+
+    /// Whether it is a refusal: what was asked for has not been done.
+    pub(super) fn is_refusal(self) -> bool {
+        matches!(
+            self,
+            Self::Throttled | Self::Unauthorized | Self::ClaimsChallenge | Self::Forbidden
         )
     }
 }
@@ -241,6 +302,10 @@ pub(super) struct Scene {
     pub(super) own_photo_quirk: bool,
     pub(super) tiny_memory: bool,
     pub(super) few_proofs: bool,
+    /// Graph's answers in a batch come in any order.
+    pub(super) any_order: bool,
+    /// "No photo" in a batch has no body.
+    pub(super) bare_parts: bool,
 }
 
 /// Which generation of Graph's backend answers.
