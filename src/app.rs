@@ -8,7 +8,6 @@ use std::error::Error as _;
 use std::future::Future;
 #[cfg(feature = "demo")]
 use std::io;
-#[cfg(feature = "demo")]
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;

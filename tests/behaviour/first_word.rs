@@ -114,7 +114,9 @@ async fn a_face_that_must_be_asked_for_anyway_brings_the_first_word() {
         };
         ask(&cold);
         until("the first question", || world.graph.count() == 1).await;
-        paths.iter().for_each(|path| ask(path));
+        for path in &paths {
+            ask(path);
+        }
         world.waiting(FACES).await;
         hold.release();
         assert!(
@@ -156,7 +158,9 @@ async fn a_face_that_is_not_there_is_no_word_about_the_others() {
     // Graph accepts the token, and tells nothing of what it lets it see.
     ask("/v1.0/users/00000000-0000-4000-8000-000000000000/photo/$value");
     until("the first question", || world.graph.count() == 1).await;
-    paths.iter().for_each(|path| ask(path));
+    for path in &paths {
+        ask(path);
+    }
     world.waiting(FACES).await;
     hold.release();
     let replies = faces.join_all().await;

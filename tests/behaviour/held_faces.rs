@@ -1,7 +1,6 @@
 //! A face that is held for a caller is never missing, whatever happens to Graph meanwhile.
 
 #![expect(
-    clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "a test that cannot be set up has failed"
 )]

@@ -1,11 +1,6 @@
 //! Names asked for a directory at a time (`ask_names`): what is asked, with whose token, and
 //! what comes of it.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot be set up has failed"
-)]
-
 use std::time::Duration;
 
 use graph_photo_proxy::demo::{Fault, TokenSpec};
