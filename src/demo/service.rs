@@ -262,7 +262,9 @@ pub(super) fn reply(
     guard: Option<Guard>,
 ) -> Response<Reply> {
     // A body of nothing has its length told, or a 304 and a 204 would carry chunks.
-    let sized = sized || answer.whole().is_some_and(Bytes::is_empty);
+    // Where another length has been told already, that is the lie that was asked for.
+    let lies = answer.headers.contains_key(header::CONTENT_LENGTH);
+    let sized = sized || !lies && answer.whole().is_some_and(Bytes::is_empty);
     let mut response = Response::new(Reply::new(answer.content, end, sized, guard));
     *response.status_mut() = answer.status;
     *response.headers_mut() = answer.headers;
