@@ -64,7 +64,8 @@ impl Binary {
         let is_set = |key: &str| settings.iter().any(|(set, _)| *set == key);
         let address = next("listen http://");
         let secure = is_set("tls_listen").then(|| next("tls_listen https://"));
-        let admin = is_set("admin").then(|| next("admin http://"));
+        let scheme = if is_set("admin_tls_cert") { "https" } else { "http" };
+        let admin = is_set("admin").then(|| next(&format!("admin {scheme}://")));
         Self {
             child,
             address,
