@@ -1,0 +1,186 @@
+//! Who lives here: 10,000 owners, their photos, and the tokens that ask for them.
+
+use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::{Outcome, say};
+
+/// Each asked for by one token: 10,000 things are held, whoever holds them.
+pub(crate) const OWNERS: usize = 10_000;
+/// As long as Graph's tokens are.
+pub(crate) const TOKEN: usize = 1_800;
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Small,
+    Large,
+    Metadata,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 3] = [Self::Small, Self::Large, Self::Metadata];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Small => "2 KB",
+            Self::Large => "60 KB",
+            Self::Metadata => "metadata",
+        }
+    }
+
+    pub(crate) fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+
+    /// As an argument.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Small => "small",
+            Self::Large => "large",
+            Self::Metadata => "metadata",
+        }
+    }
+
+    /// The path by which an owner is asked for.
+    pub(crate) fn path(self, owner: usize) -> String {
+        let id = format!("{owner:08x}-1234-4567-89ab-{:012x}", owner * 7_919);
+        match self {
+            Self::Small => format!("/v1.0/users/{id}/photos/48x48/$value"),
+            Self::Large => format!("/v1.0/users/{id}/photo/$value"),
+            Self::Metadata => format!("/v1.0/users/{id}/photo"),
+        }
+    }
+}
+
+/// What an owner's answer holds.
+pub(crate) fn body(kind: Kind, owner: usize) -> Vec<u8> {
+    let length = match kind {
+        Kind::Small => 2_000,
+        Kind::Large => 60_000,
+        Kind::Metadata => {
+            return format!(
+                "{{\"@odata.context\":\"https://graph.microsoft.com/v1.0/$metadata#users('{owner:08x}-1234-4567-89ab-{:012x}')/photo/$entity\",\
+                 \"@odata.mediaContentType\":\"image/jpeg\",\"@odata.mediaEtag\":\"\\\"{owner:016x}\\\"\",\
+                 \"id\":\"240X240\",\"height\":240,\"width\":240}}",
+                owner * 7_919
+            )
+            .into_bytes();
+        }
+    };
+    let mut state = owner as u64 + 1;
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(99);
+        bytes.extend_from_slice(&state.to_be_bytes());
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+/// An application's token, unlike any other: the same principal, renewed many times.
+pub(crate) fn token(nth: usize) -> String {
+    let claims = format!(
+        "{{\"tid\":\"00000000-0000-4000-8000-0000000000a1\",\"oid\":\"00000000-0000-4000-8000-0000000000b1\",\
+         \"appid\":\"00000000-0000-4000-8000-0000000000c1\",\"idtyp\":\"app\",\"roles\":[\"User.Read.All\"],\
+         \"exp\":4102444800,\"uti\":\"{nth:022}\"}}"
+    );
+    let mut token = format!("e30.{}.", URL_SAFE_NO_PAD.encode(claims));
+    let mut state = nth as u64 + 77;
+    while token.len() < TOKEN {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        let _ = write!(token, "{:08x}", state >> 32);
+    }
+    token.truncate(TOKEN);
+    token
+}
+
+/// One request for each owner; owners take turns among the tokens.
+pub(crate) fn requests(kind: Kind, tokens: usize) -> Vec<Vec<u8>> {
+    let tokens: Vec<_> = (0..tokens).map(token).collect();
+    let mut all = Vec::with_capacity(OWNERS);
+    for (owner, token) in (0..OWNERS).zip(tokens.iter().cycle()) {
+        let path = kind.path(owner);
+        all.push(
+            format!(
+                "GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\nUser-Agent: hits\r\n\
+                 Authorization: Bearer {token}\r\n\r\n"
+            )
+            .into_bytes(),
+        );
+    }
+    all
+}
+
+/// Graph: answers every path above, one thread a connection, and counts what it is asked.
+/// `/count` tells.
+pub(crate) fn graph() -> Outcome<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    say(&format!("listen http://{}", listener.local_addr()?))?;
+    let asked = Arc::new(AtomicU64::new(0));
+    for stream in listener.incoming().flatten() {
+        let asked = Arc::clone(&asked);
+        std::thread::spawn(move || serve(stream, &asked));
+    }
+    Ok(())
+}
+
+fn serve(stream: TcpStream, asked: &AtomicU64) -> Outcome<()> {
+    stream.set_nodelay(true)?;
+    let mut reader = BufReader::with_capacity(1 << 14, stream.try_clone()?);
+    let mut writer = stream;
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 {
+            return Ok(());
+        }
+        let mut field = String::new();
+        loop {
+            field.clear();
+            if reader.read_line(&mut field)? == 0 || field.trim().is_empty() {
+                break;
+            }
+        }
+        let path = line.split(' ').nth(1).unwrap_or_default();
+        if path == "/count" {
+            let text = asked.load(Ordering::Relaxed).to_string();
+            write!(
+                writer,
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{text}",
+                text.len()
+            )?;
+            continue;
+        }
+        asked.fetch_add(1, Ordering::Relaxed);
+        let id = path.split('/').nth(3).unwrap_or_default();
+        let owner = id
+            .get(..8)
+            .and_then(|id| usize::from_str_radix(id, 16).ok());
+        let owner = owner.unwrap_or(0);
+        let (kind, media) = match path {
+            _ if path.contains("/photos/") => (Kind::Small, "image/jpeg"),
+            _ if path.contains("/photo/") => (Kind::Large, "image/jpeg"),
+            _ => (Kind::Metadata, "application/json"),
+        };
+        let body = body(kind, owner);
+        let mut answer = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: {media}\r\nETag: \"{owner:016x}\"\r\n\
+             Last-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\nDate: Fri, 02 Jan 2026 00:00:00 GMT\r\n\
+             OData-Version: 4.0\r\nCache-Control: max-age=86400\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        )
+        .into_bytes();
+        answer.extend_from_slice(&body);
+        writer.write_all(&answer)?;
+    }
+}
