@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// One reading of the clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Time {
     /// Since the clock was made; never goes back.
     monotonic: Duration,
@@ -180,6 +180,14 @@ impl Clock {
                     unix: unix_start.saturating_add(moved),
                 }
             }
+        }
+    }
+
+    /// A later reading than `began`, of the monotonic part alone: half the work.
+    pub fn later(&self, began: Time) -> Time {
+        match &self.0 {
+            Source::System { start } => began.plus(start.elapsed().saturating_sub(began.monotonic)),
+            Source::ByHand { .. } => self.now(),
         }
     }
 

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{HeaderName, StatusCode, header};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::cache::{Held, Kind};
+use crate::cache::{Held, Kind, StoredFields};
 
 /// Stored fields that a part shows, in the spelling clients look for: two wide-spread ones
 /// compare names letter by letter.
@@ -64,7 +64,7 @@ pub fn all<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     format!("{{\"responses\":[{}]}}", parts.join(","))
 }
 
-fn show(stored: &HeaderMap, fields: &mut Map<String, Value>) {
+fn show(stored: &StoredFields, fields: &mut Map<String, Value>) {
     for (name, shown) in &SHOWN {
         if let Some(text) = stored.get(name).and_then(|value| value.to_str().ok()) {
             fields.insert((*shown).into(), text.into());

@@ -7,16 +7,16 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 
 use super::admission::{self, NotStored};
 use super::doubt::Born;
-use super::fields::{dated, own_etag, stored_fields};
+use super::fields::{StoredFields, own_etag};
 use super::freshness::Freshness;
 use super::key::BodyKey;
 use super::slots::{RefKey, Slot, SlotKey};
 use super::store::{Cache, Place};
-use super::stored::{Held, Kind, Popularity, StoredBody, StoredResponse};
+use super::stored::{Held, Kind, Popularity, SharedBody, StoredBody, StoredResponse};
 use crate::clock::Time;
 
 /// An answer of Graph, whole.
@@ -58,8 +58,14 @@ impl Cache {
         let judged = admission::judge_body(kind, place.view, &answered.bytes);
         let kind = judged.unwrap_or(kind);
         let freshness = Freshness::of(&self.config(), kind, answered.fields, now, self.jitter());
-        let fields = dated(stored_fields(answered.fields), now);
-        let (body, bytes, own_etag) = Self::body(place, kind, &fields, answered.bytes, before);
+        let fields = StoredFields::of(answered.fields).dated(now);
+        let (body, slot, bytes) = body(place, kind, &fields, answered.bytes, before);
+        let own_etag = match &body {
+            StoredBody::Shared(body) if !fields.contains_key(&header::ETAG) => {
+                Some(own_etag(body.key.digest()))
+            }
+            _ => None,
+        };
         let response = StoredResponse {
             status: answered.status,
             kind,
@@ -85,7 +91,7 @@ impl Cache {
         };
         let not_stored = judged
             .err()
-            .or_else(|| self.insert(place, &held, now).err());
+            .or_else(|| self.insert(place, &held, slot, now).err());
         Kept { held, not_stored }
     }
 
@@ -105,14 +111,11 @@ impl Cache {
         let freshness = Freshness::of(&config, kind, answered, now, self.jitter());
         let freshness = freshness.retaining(&config, &before.response, answered);
         let mut fields = before.response.fields.clone();
-        for (name, value) in &dated(stored_fields(answered), now) {
-            // A 304's Content-Type describes nothing, its ETag is the one we sent.
-            if *name != header::CONTENT_TYPE && *name != header::ETAG {
-                fields.insert(name, value.clone());
-            }
-        }
+        fields.update(StoredFields::of(answered).dated(now));
+        let (body, slot) = again(&before.response.body, &before.bytes);
         let response = StoredResponse {
             fields,
+            body,
             asked,
             initial_age: freshness.initial_age,
             lifetime: freshness.lifetime,
@@ -134,7 +137,7 @@ impl Cache {
             let not_stored = Some(reason);
             return Kept { held, not_stored };
         }
-        let not_stored = self.insert(place, &held, now).err();
+        let not_stored = self.insert(place, &held, slot, now).err();
         Kept { held, not_stored }
     }
 
@@ -169,15 +172,23 @@ impl Cache {
         }
     }
 
-    fn insert(&self, place: &Place, held: &Held, now: Time) -> Result<(), NotStored> {
+    /// `slot` is what goes into the slot of the picture's bytes, where they have one.
+    fn insert(
+        &self,
+        place: &Place,
+        held: &Held,
+        slot: Option<Arc<Bytes>>,
+        now: Time,
+    ) -> Result<(), NotStored> {
         if !self.believes(place, held.response.born, now) {
             return Err(NotStored::Written);
         }
         let seconds = held.response.hold.as_secs().saturating_add(1);
         self.longest_hold.fetch_max(seconds, Ordering::Relaxed);
-        if let StoredBody::Shared(key) = &held.response.body {
-            let slot = Slot::Body(held.bytes.clone(), held.response.hold);
-            self.slots.insert(SlotKey::Body(Arc::clone(key)), slot);
+        if let (StoredBody::Shared(body), Some(slot)) = (&held.response.body, slot) {
+            let slot = Slot::Body(slot, held.response.hold);
+            self.slots
+                .insert(SlotKey::Body(Arc::clone(&body.key)), slot);
         }
         let keys = place.keys.iter().cloned().map(SlotKey::Response);
         let current = place
@@ -199,30 +210,36 @@ impl Cache {
         }
         Err(NotStored::Written)
     }
+}
 
-    /// Where the bytes go: a picture's once for all, the same bytes as before not again.
-    fn body(
-        place: &Place,
-        kind: Kind,
-        fields: &HeaderMap,
-        bytes: Bytes,
-        before: Option<&Held>,
-    ) -> (StoredBody, Bytes, Option<HeaderValue>) {
-        let (Kind::Media, Some(current)) = (kind, &place.current) else {
-            return (StoredBody::Inline(bytes.clone()), bytes, None);
-        };
-        let etag = fields.get(header::ETAG);
-        let same = before
-            .filter(|before| before.bytes == bytes)
-            .map(|before| (before.response.body.clone(), before.bytes.clone()));
-        let (body, bytes) = same.unwrap_or_else(|| {
-            let key = Arc::new(BodyKey::new(current, etag, &bytes));
-            (StoredBody::Shared(key), bytes)
-        });
-        let own_etag = match (&body, etag) {
-            (StoredBody::Shared(key), None) => Some(own_etag(key.digest())),
-            _ => None,
-        };
-        (body, bytes, own_etag)
+/// Where the bytes go, and what their slot is filled with: a picture's once for all, the same
+/// bytes as before not again.
+fn body(
+    place: &Place,
+    kind: Kind,
+    fields: &StoredFields,
+    bytes: Bytes,
+    before: Option<&Held>,
+) -> (StoredBody, Option<Arc<Bytes>>, Bytes) {
+    let (Kind::Media, Some(current)) = (kind, &place.current) else {
+        return (StoredBody::Inline(bytes.clone()), None, bytes);
+    };
+    if let Some(before) = before.filter(|before| before.bytes == bytes) {
+        let (body, slot) = again(&before.response.body, &before.bytes);
+        return (body, slot, before.bytes.clone());
+    }
+    let key = BodyKey::new(current, fields.get(&header::ETAG), &bytes);
+    let (body, slot) = SharedBody::new(key, &bytes);
+    (StoredBody::Shared(body), Some(slot), bytes)
+}
+
+/// The same bytes in the same place.
+fn again(body: &StoredBody, bytes: &Bytes) -> (StoredBody, Option<Arc<Bytes>>) {
+    match body {
+        StoredBody::Inline(bytes) => (StoredBody::Inline(bytes.clone()), None),
+        StoredBody::Shared(body) => {
+            let (body, slot) = body.again(bytes);
+            (StoredBody::Shared(body), Some(slot))
+        }
     }
 }

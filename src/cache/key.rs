@@ -1,5 +1,7 @@
 //! Under what an answer is held. Typed parts, compared one by one; never a joined string.
 
+use std::hash::{Hash, Hasher};
+
 use aws_lc_rs::digest;
 use http::HeaderValue;
 
@@ -19,7 +21,7 @@ impl Authority {
 }
 
 /// The cache key of one answer (RFC 9111 §2).
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
     /// Whose answer: the callers among whom it may be shared.
     pub partition: Partition,
@@ -36,6 +38,41 @@ pub struct Key {
     pub version: ApiVersion,
     /// Where it came from.
     pub authority: Authority,
+}
+
+/// Of what tells most keys apart: hashing all of a key would take as long as finding it. Whether
+/// two keys are one is for `Eq` to say, part by part.
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(self.partition.bytes());
+        let owner = match &self.owner {
+            PhotoOwner::Me => None,
+            PhotoOwner::User(id) | PhotoOwner::Group(id) | PhotoOwner::Team { id, .. } => {
+                Some(id.bytes())
+            }
+            PhotoOwner::Contact { id, .. } => Some(id.as_bytes()),
+            PhotoOwner::TeamTemplate { definition, .. } => Some(definition.as_bytes()),
+        };
+        state.write(owner.unwrap_or_default());
+        let (width, height) = match self.size {
+            PhotoSize::Largest => (0, 0),
+            PhotoSize::Sized { width, height } => (width, height),
+        };
+        let select = self.variant.select.map_or(0, |select| {
+            1 | u64::from(select.id) << 1
+                | u64::from(select.width) << 2
+                | u64::from(select.height) << 3
+        });
+        state.write_u64(
+            u64::from(width)
+                | u64::from(height) << 16
+                | (self.view as u64) << 32
+                | (self.version as u64) << 36
+                | (self.owner.kind() as u64) << 40
+                | (self.variant.metadata as u64) << 44
+                | select << 48,
+        );
+    }
 }
 
 /// Under what the latest picture of a subject is known to everybody who may ask Graph about it:
@@ -55,7 +92,7 @@ pub struct CurrentKey {
 }
 
 /// Under what the bytes of a picture are held, once for all who may have them.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BodyKey {
     space: Space,
     subject: Subject,
@@ -63,6 +100,13 @@ pub struct BodyKey {
     authority: Authority,
     etag: Option<HeaderValue>,
     digest: [u8; 16],
+}
+
+/// The digest tells nearly all apart.
+impl Hash for BodyKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(&self.digest);
+    }
 }
 
 impl BodyKey {

@@ -35,6 +35,7 @@ pub use admission::NotStored;
 pub use config::{CallerDirectives, Config, UpstreamDirectives};
 pub use demand::Demand;
 pub use doubt::Born;
+pub use fields::StoredFields;
 pub use key::{Authority, CurrentKey, Key};
 pub use purge::Purged;
 pub use slots::Removals;

@@ -57,9 +57,9 @@ impl Hash for SlotKey {
 impl Hash for RefKey<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match self {
-            Self::Response(key) => (0_u8, key).hash(state),
-            Self::Current(key) => (1_u8, key).hash(state),
-            Self::Body(key) => (2_u8, key).hash(state),
+            Self::Response(key) => key.hash(state),
+            Self::Current(key) => key.hash(state),
+            Self::Body(key) => key.hash(state),
         }
     }
 }
@@ -79,7 +79,7 @@ impl Equivalent<SlotKey> for RefKey<'_> {
 #[derive(Debug, Clone)]
 pub(super) enum Slot {
     Response(Arc<StoredResponse>),
-    Body(Bytes, Duration),
+    Body(Arc<Bytes>, Duration),
 }
 
 impl Slot {
@@ -188,7 +188,8 @@ mod tests {
         ] {
             assert_eq!(allocated(bytes), taken, "{bytes}");
         }
-        let photo = Slot::Body(Bytes::from(vec![0; 60_000]), Duration::ZERO);
+        let bytes = Arc::new(Bytes::from(vec![0; 60_000]));
+        let photo = Slot::Body(bytes, Duration::ZERO);
         assert_eq!(photo.weight(), 65_536 + ENTRY_OVERHEAD);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
+use bytes::Bytes;
 use moka::policy::EvictionPolicy;
 use moka::sync;
 
@@ -120,7 +121,7 @@ impl Cache {
         let Some(Slot::Response(response)) = self.slots.get(&RefKey::Response(key)) else {
             return Lookup::Miss;
         };
-        let Some(held) = self.with_bytes(response) else {
+        let Some(held) = self.with_bytes(response, now) else {
             return Lookup::Miss;
         };
         let response = &held.response;
@@ -140,9 +141,9 @@ impl Cache {
     }
 
     /// The latest picture of a subject, whoever it was given to: for its validator.
-    pub fn current(&self, key: &CurrentKey) -> Option<Held> {
+    pub fn current(&self, key: &CurrentKey, now: Time) -> Option<Held> {
         match self.slots.get(&RefKey::Current(key)) {
-            Some(Slot::Response(response)) => self.with_bytes(response),
+            Some(Slot::Response(response)) => self.with_bytes(response, now),
             _ => None,
         }
     }
@@ -190,7 +191,7 @@ impl Cache {
                 if let StoredBody::Shared(body) = &response.body
                     && self.doubt(response, None, now) == Some(Doubt::Certain)
                 {
-                    self.slots.invalidate(&SlotKey::Body(Arc::clone(body)));
+                    self.slots.invalidate(&RefKey::Body(&body.key));
                 }
                 self.slots.invalidate(&*key);
             }
@@ -242,13 +243,19 @@ impl Cache {
             .about(*born, own, subject, *space, &self.aliases, now)
     }
 
-    fn with_bytes(&self, response: Arc<StoredResponse>) -> Option<Held> {
+    fn with_bytes(&self, response: Arc<StoredResponse>, now: Time) -> Option<Held> {
         let bytes = match &response.body {
             StoredBody::Inline(bytes) => bytes.clone(),
-            StoredBody::Shared(key) => match self.slots.get(&RefKey::Body(key))? {
-                Slot::Body(bytes, _) => bytes,
-                Slot::Response(_) => return None,
-            },
+            StoredBody::Shared(body) => {
+                let kept = body.bytes.upgrade();
+                match kept.filter(|_| !response.popularity.looks(now)) {
+                    Some(bytes) => Bytes::clone(&bytes),
+                    None => match self.slots.get(&RefKey::Body(&body.key))? {
+                        Slot::Body(bytes, _) => Bytes::clone(&bytes),
+                        Slot::Response(_) => return None,
+                    },
+                }
+            }
         };
         Some(Held { response, bytes })
     }

@@ -1,13 +1,14 @@
 //! One stored answer: what Graph sent, and how long it is good for.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 
 use super::doubt::Born;
+use super::fields::StoredFields;
 use super::key::BodyKey;
 use crate::clock::Time;
 use crate::identity::{Space, Subject};
@@ -18,8 +19,49 @@ pub enum StoredBody {
     /// With the answer: JSON and "no photo" are a few hundred bytes.
     Inline(Bytes),
     /// Held once for all answers that show this picture.
-    Shared(Arc<BodyKey>),
+    Shared(SharedBody),
 }
+
+/// A picture's bytes, which have a slot of their own. Its weight is counted there, so what
+/// stands here keeps nothing alive: it only spares a hit the way by the key.
+#[derive(Debug, Clone)]
+pub struct SharedBody {
+    /// The slot.
+    pub key: Arc<BodyKey>,
+    /// What was in it when this was stored.
+    pub(super) bytes: Weak<Bytes>,
+}
+
+impl SharedBody {
+    /// These bytes in the slot of this key.
+    pub(super) fn new(key: BodyKey, bytes: &Bytes) -> (Self, Arc<Bytes>) {
+        let slot = Arc::new(bytes.clone());
+        let body = Self {
+            key: Arc::new(key),
+            bytes: Arc::downgrade(&slot),
+        };
+        (body, slot)
+    }
+
+    /// The same bytes in the same slot, which is filled anew where it is empty by now.
+    pub(super) fn again(&self, bytes: &Bytes) -> (Self, Arc<Bytes>) {
+        let slot = self.bytes.upgrade();
+        let slot = slot.unwrap_or_else(|| Arc::new(bytes.clone()));
+        let body = Self {
+            key: Arc::clone(&self.key),
+            bytes: Arc::downgrade(&slot),
+        };
+        (body, slot)
+    }
+}
+
+impl PartialEq for SharedBody {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+impl Eq for SharedBody {}
 
 /// What kind of answer it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,7 +82,7 @@ pub struct StoredResponse {
     /// What kind of answer it is.
     pub kind: Kind,
     /// Graph's fields, those that are kept.
-    pub fields: HeaderMap,
+    pub fields: StoredFields,
     /// Our own strong tag, where Graph gave none.
     pub own_etag: Option<HeaderValue>,
     /// The bytes, or where they are.
@@ -74,11 +116,21 @@ pub struct StoredResponse {
 /// How much an answer is asked for towards the end of its lifetime.
 #[derive(Debug, Default)]
 pub struct Popularity {
+    /// When the slot of its bytes was last looked at, in seconds of the clock.
+    seen: AtomicU64,
     asks: AtomicU32,
     refreshing: AtomicBool,
 }
 
 impl Popularity {
+    /// Whether the slot of its bytes should be looked at, so that what is asked for is not taken
+    /// for what nobody asks for: once a second is often enough.
+    pub(super) fn looks(&self, now: Time) -> bool {
+        let second = now.since(Time::default()).as_secs() + 1;
+        self.seen.load(Ordering::Relaxed) != second
+            && self.seen.swap(second, Ordering::Relaxed) != second
+    }
+
     /// A refresh that could not be had may be tried again.
     pub fn refresh_failed(&self) {
         self.refreshing.store(false, Ordering::Relaxed);
@@ -110,12 +162,12 @@ impl StoredResponse {
 
     /// The tag callers see: Graph's, or our own.
     pub fn etag(&self) -> Option<&HeaderValue> {
-        self.fields.get(header::ETAG).or(self.own_etag.as_ref())
+        self.fields.get(&header::ETAG).or(self.own_etag.as_ref())
     }
 
     /// The tag to ask Graph with: only one that Graph gave.
     pub fn upstream_etag(&self) -> Option<&HeaderValue> {
-        self.fields.get(header::ETAG)
+        self.fields.get(&header::ETAG)
     }
 
     /// Its age at `now` (RFC 9111 §4.2.3).

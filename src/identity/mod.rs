@@ -7,12 +7,13 @@
 //! accepted that very token ([`Proof`]). Until then they serve as hints that cost nothing when
 //! false (which validator to send, which budget to wait in).
 //!
-//! Read [`credential`], then [`principal`], then [`proof`], then [`sharing`].
+//! Read [`credential`] with `seen`, then [`principal`], then [`proof`], then [`sharing`].
 
 pub mod config;
 pub mod credential;
 pub mod principal;
 pub mod proof;
+mod seen;
 pub mod sharing;
 pub mod subject;
 
@@ -26,6 +27,7 @@ pub use config::{Config, ExtraPermissions, Sharing};
 pub use credential::{Bearer, Credential, NoCredential};
 pub use principal::{Permissions, Principal, PrincipalId};
 pub use proof::Proof;
+use proof::Stamp;
 pub use sharing::Partition;
 pub use subject::{Space, Subject};
 
@@ -37,6 +39,7 @@ use crate::route::{Guid, ObjectId, OwnerKind, PhotoOwner};
 pub struct Identity {
     sharing: AtomicU8,
     hasher: credential::Hasher,
+    seen: seen::SeenTokens,
     reader: principal::Reader,
     proofs: proof::Proofs,
     tables: sharing::Tables,
@@ -55,6 +58,17 @@ pub struct Caller {
     pub proof: Option<Arc<Proof>>,
 }
 
+impl Caller {
+    fn of(credential: Credential, proof: Arc<Proof>) -> Self {
+        Self {
+            credential,
+            principal: Arc::clone(&proof.principal),
+            expires: proof.expires,
+            proof: Some(proof),
+        }
+    }
+}
+
 impl Identity {
     /// A room that knows nobody yet, with a random key.
     ///
@@ -65,6 +79,7 @@ impl Identity {
         Self {
             sharing: AtomicU8::new(config.sharing as u8),
             hasher: credential::Hasher::random(),
+            seen: seen::SeenTokens::new(config.proofs),
             reader: principal::Reader::new(&config.member_roles),
             proofs: proof::Proofs::new(config.proof_ttl, config.proofs),
             tables: sharing::Tables::new(&config.extra_permissions),
@@ -101,15 +116,20 @@ impl Identity {
     /// Where the request does not carry exactly one well-formed bearer token. Such a request is
     /// Graph's to answer and never touches what is held.
     pub fn caller(&self, headers: &HeaderMap, now: Time) -> Result<Caller, NoCredential> {
-        let bearer = Bearer::of(headers)?;
+        let token = Bearer::unread(headers)?;
+        // Before anything is looked up: what ends meanwhile shows in the next stamp.
+        let stamp = self.proofs.stamp(now);
+        // What is remembered was read once, byte for byte the same.
+        if let Some(caller) = self.remembered(token, stamp, now) {
+            return Ok(caller);
+        }
+        let bearer = Bearer::read(token)?;
         let credential = self.hasher.credential(bearer);
-        if let Some(proof) = self.proofs.get(&credential, now) {
-            return Ok(Caller {
-                credential,
-                principal: Arc::clone(&proof.principal),
-                expires: proof.expires,
-                proof: Some(proof),
-            });
+        if let Some(caller) = self.proven(credential, now) {
+            if let Some(proof) = &caller.proof {
+                self.seen.remember(token, credential, proof, stamp);
+            }
+            return Ok(caller);
         }
         let (principal, expires) = self.reader.read(bearer, credential, &self.hasher);
         Ok(Caller {
@@ -120,16 +140,28 @@ impl Identity {
         })
     }
 
+    /// The caller of a token that was seen lately, and is proven.
+    fn remembered(&self, token: &[u8], stamp: Stamp, now: Time) -> Option<Caller> {
+        let seen = self.seen.find(token)?;
+        let seen = seen.as_ref()?;
+        if let Some(proof) = seen.proof(stamp) {
+            return self
+                .proofs
+                .holds(&proof, now)
+                .then(|| Caller::of(seen.credential, proof));
+        }
+        let proof = self.proofs.get(&seen.credential, now)?;
+        if !seen.found(&proof, stamp) {
+            self.seen.remember(token, seen.credential, &proof, stamp);
+        }
+        Some(Caller::of(seen.credential, proof))
+    }
+
     /// The caller of a token that is known by its hash alone; only where it is proven, since
     /// nothing else is remembered of a token.
     pub fn proven(&self, credential: Credential, now: Time) -> Option<Caller> {
         let proof = self.proofs.get(&credential, now)?;
-        Some(Caller {
-            credential,
-            principal: Arc::clone(&proof.principal),
-            expires: proof.expires,
-            proof: Some(proof),
-        })
+        Some(Caller::of(credential, proof))
     }
 
     /// Graph has accepted this caller's token on a photo request asked at `asked`.
@@ -260,6 +292,7 @@ impl Identity {
     /// Drops what has ended.
     pub fn maintain(&self, now: Time) {
         self.proofs.maintain(now);
+        self.seen.maintain(self.proofs.held());
     }
 }
 

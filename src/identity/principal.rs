@@ -25,6 +25,13 @@ const GUEST_ROLES: [&str; 2] = [
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PrincipalId([u8; 16]);
 
+impl PrincipalId {
+    /// The hash itself, to be hashed again.
+    pub(super) fn bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
 impl fmt::Debug for PrincipalId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PrincipalId(_)")
@@ -172,7 +179,7 @@ impl Reader {
     /// The principal of a token that cannot be read: that token.
     fn alone(credential: Credential, hasher: &Hasher) -> Principal {
         Principal {
-            id: PrincipalId(hasher.parts(&[b"token", &credential.bytes()])),
+            id: PrincipalId(hasher.parts(&[b"token", credential.bytes()])),
             tenant: None,
             object: None,
             client: None,

@@ -51,6 +51,24 @@ struct Witness {
 }
 
 impl Proof {
+    /// Of a token that cannot be read, asked for at `asked`.
+    #[cfg(test)]
+    pub(super) fn for_tests(hasher: &super::credential::Hasher, asked: Time) -> Self {
+        let bearer = super::Bearer::read(b"unreadable").unwrap();
+        let credential = hasher.credential(bearer);
+        let reader = super::principal::Reader::new(&[]);
+        let (principal, expires) = reader.read(bearer, credential, hasher);
+        Self {
+            principal: Arc::new(principal),
+            expires,
+            asked,
+            ttl: Duration::from_mins(15),
+            renewing: AtomicBool::new(false),
+            failed_renewals: AtomicU32::new(0),
+            witnessed: Mutex::default(),
+        }
+    }
+
     /// Whether the proof still holds: younger than its lifetime, and the token not at its end.
     pub fn holds(&self, now: Time) -> bool {
         now.since(self.asked) < self.ttl && !ended(self.expires, now)
@@ -164,6 +182,11 @@ impl Refusals {
     }
 }
 
+/// As of when something was looked up among the proofs: within one second, and with no proof
+/// made or ended since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp(pub(super) u64);
+
 /// All proofs, bounded in number. Uses moka like the cache room does: the bound, the order of
 /// forgetting and the concurrency are the same need.
 pub(super) struct Proofs {
@@ -172,6 +195,8 @@ pub(super) struct Proofs {
     /// What moka holds them for, whatever comes.
     longest: Duration,
     held: Cache<Credential, Arc<Proof>>,
+    /// How many proofs were made or ended; raised after the change.
+    changes: AtomicU64,
     /// Taken whenever a proof is made or ended, so that a refusal always wins; never on the way
     /// of a hit.
     refusals: Mutex<Refusals>,
@@ -189,6 +214,7 @@ impl Proofs {
                 .eviction_policy(EvictionPolicy::lru())
                 .time_to_live(ttl)
                 .build(),
+            changes: AtomicU64::new(0),
             refusals: Mutex::default(),
         }
     }
@@ -197,13 +223,29 @@ impl Proofs {
     pub(super) fn reload(&self, ttl: Duration) {
         let ttl = milliseconds(ttl.min(self.longest));
         self.ttl.store(ttl, Ordering::Release);
+        self.changed();
+    }
+
+    /// As of now. What was looked up under one stamp is still what is held under an equal one,
+    /// but for what moka has forgotten for want of room.
+    ///
+    /// A lookup in every second keeps moka's order of use true.
+    pub(super) fn stamp(&self, now: Time) -> Stamp {
+        let changes = self.changes.load(Ordering::Acquire);
+        let second = now.since(Time::default()).as_secs() & u64::from(u32::MAX);
+        Stamp(changes << 32 | second)
+    }
+
+    /// A proof was made or ended, and lookups tell so.
+    fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
     }
 
     fn ttl(&self) -> Duration {
         Duration::from_millis(self.ttl.load(Ordering::Acquire))
     }
 
-    fn holds(&self, proof: &Proof, now: Time) -> bool {
+    pub(super) fn holds(&self, proof: &Proof, now: Time) -> bool {
         proof.holds(now) && now.since(proof.asked) < self.ttl()
     }
 
@@ -236,6 +278,7 @@ impl Proofs {
             return None;
         }
         self.held.insert(caller.credential, Arc::clone(&proof));
+        self.changed();
         Some(proof)
     }
 
@@ -243,6 +286,7 @@ impl Proofs {
         let mut refusals = lock(&self.refusals);
         refusals.note(*credential, now);
         self.held.invalidate(credential);
+        self.changed();
     }
 
     pub(super) fn held(&self) -> u64 {

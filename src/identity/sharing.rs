@@ -16,6 +16,17 @@ pub enum Partition {
     Tenant(Guid),
 }
 
+impl Partition {
+    /// What tells it from others of its kind, for hashing it.
+    pub(crate) fn bytes(&self) -> &[u8; 16] {
+        match self {
+            Self::Credential(credential) => credential.bytes(),
+            Self::Principal(principal) => principal.bytes(),
+            Self::Tenant(tenant) => &tenant.0,
+        }
+    }
+}
+
 /// How far a permission reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reach {

@@ -44,11 +44,11 @@ impl Rooms {
     pub(super) async fn after_first_word(
         self: &Arc<Self>,
         facts: Facts,
+        standing: Standing,
         headers: &HeaderMap,
         now: Time,
     ) -> (Facts, Standing, Option<Turn>) {
-        let (mut facts, mut now) = (facts, now);
-        let mut standing = self.standing(&facts, now);
+        let (mut facts, mut standing, mut now) = (facts, standing, now);
         for _ in 0..ROUNDS {
             if !matches!(standing, Standing::Ask(_)) {
                 return (facts, standing, None);

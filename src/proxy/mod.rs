@@ -20,6 +20,7 @@ mod told;
 mod verify;
 mod wanted;
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -38,12 +39,13 @@ use crate::canary::Trust;
 use crate::clock::{Clock, Time};
 use crate::identity::{Caller, Identity, Partition, Space, Subject};
 use crate::links::Links;
+use crate::ops::spans::Begun;
 use crate::ops::{Ops, Source, Told};
 use crate::render::body::BodyError;
 use crate::render::{
     Answer, Asked, Body, CacheStatus, Detail, Forward, Outcome, Problem, RequestIds,
 };
-use crate::route::{self, PhotoOwner, PhotoRequest, PhotoWrite, Recognition};
+use crate::route::{self, ApiVersion, PhotoOwner, PhotoRequest, PhotoWrite, Recognition};
 use crate::server::Service;
 use crate::upstream::{self, Budget, Upstream};
 
@@ -101,6 +103,44 @@ enum Standing {
     Ask(Forward),
 }
 
+/// A request that memory alone cannot answer, and when it came.
+pub struct Unanswered {
+    asked: Wish,
+    now: Time,
+    /// Its span, where somebody collects them.
+    span: Option<Begun>,
+}
+
+/// What is asked for.
+enum Wish {
+    /// A photo.
+    Photo(Box<Unserved>),
+    /// A change of one.
+    Write(PhotoWrite),
+    /// Several requests in one.
+    Batch(Option<ApiVersion>),
+    /// Whatever else Graph has.
+    Other,
+}
+
+impl fmt::Debug for Unanswered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Unanswered(_)")
+    }
+}
+
+/// A photo request that memory alone cannot answer, and what is known of it.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "boxed as it is made, and nearly always the larger one"
+)]
+enum Unserved {
+    /// It names nobody on whose behalf anything held might be given.
+    Nobody(PhotoRequest),
+    /// Graph has a word in it.
+    Waits(Facts, Standing),
+}
+
 impl Proxy {
     /// A proxy of these rooms.
     pub fn new(rooms: Rooms) -> Self {
@@ -117,51 +157,131 @@ impl Proxy {
     /// Dropping the future leaves: a question to Graph that others may wait for goes on, an
     /// exchange that is only this caller's ends.
     pub async fn answer<B: Payload>(&self, mut request: Request<B>) -> Response<Body> {
-        let rooms = &self.0;
-        let spans = rooms.ops.spans();
-        let Some(span) = spans.begin(request.headers_mut(), &rooms.clock) else {
-            return self.attend(request).await;
-        };
-        let answer = self.attend(request).await;
-        spans.answered(&span, &answer, rooms.clock.now());
-        answer
+        match self.at_once(&mut request) {
+            Ok(reply) => reply,
+            Err(unanswered) => self.go_on(request, unanswered).await,
+        }
     }
 
-    async fn attend<B: Payload>(&self, request: Request<B>) -> Response<Body> {
+    /// Answers from memory, where that may be done.
+    ///
+    /// # Errors
+    ///
+    /// What is known of a request that must wait.
+    fn at_once<B: Payload>(&self, request: &mut Request<B>) -> Result<Response<Body>, Unanswered> {
+        let rooms = &self.0;
+        let spans = rooms.ops.spans();
+        let span = spans.begin(request.headers_mut(), &rooms.clock);
+        let now = rooms.clock.now();
+        let answer = self.attend(request, now);
+        match (answer, span) {
+            (Ok(answer), Some(span)) => {
+                spans.answered(&span, &answer, rooms.clock.later(now));
+                Ok(answer)
+            }
+            (Ok(answer), None) => Ok(answer),
+            (Err(asked), span) => Err(Unanswered { asked, now, span }),
+        }
+    }
+
+    fn attend<B: Payload>(&self, request: &Request<B>, now: Time) -> Result<Response<Body>, Wish> {
         let has_body = !request.body().is_end_stream();
-        let now = self.0.clock.now();
         if !self.0.trust.stands() {
-            return self.pass_through(request).await;
+            return Err(Wish::Other);
         }
         let (method, target) = (request.method(), request.uri());
         let preflight = &self.0.preflight;
         if let Some(answer) = preflight.answer(method, target, request.headers(), has_body) {
-            return answer;
+            return Ok(answer);
         }
         match route::recognise(method, target, request.headers(), has_body) {
-            Recognition::Read(photo) => self.read(request, photo, now).await,
-            Recognition::Write(write) => self.write(request, &write, now).await,
-            Recognition::Batch(version) => self.batch(request, version, now).await,
-            Recognition::Other => self.pass_through(request).await,
+            Recognition::Read(photo) => self.recall(request, photo, now).map_err(Wish::Photo),
+            Recognition::Write(write) => Err(Wish::Write(write)),
+            Recognition::Batch(version) => Err(Wish::Batch(version)),
+            Recognition::Other => Err(Wish::Other),
         }
     }
 
-    /// A photo: from memory where Graph has let this caller have it, else from Graph.
-    async fn read<B: Payload>(
+    /// Answers what must wait. All of it is boxed: the future that every request moves about,
+    /// hits too, is small.
+    async fn go_on<B: Payload>(
         &self,
         request: Request<B>,
+        unanswered: Unanswered,
+    ) -> Response<Body> {
+        let Unanswered { asked, now, span } = unanswered;
+        let answer = match asked {
+            Wish::Photo(photo) => Box::pin(self.read(request, *photo, now)).await,
+            Wish::Write(write) => Box::pin(self.write(request, &write, now)).await,
+            Wish::Batch(version) => Box::pin(self.batch(request, version, now)).await,
+            Wish::Other => Box::pin(self.pass_through(request)).await,
+        };
+        if let Some(span) = span {
+            let rooms = &self.0;
+            rooms
+                .ops
+                .spans()
+                .answered(&span, &answer, rooms.clock.now());
+        }
+        answer
+    }
+
+    /// A photo that may be answered from memory, where Graph has let this caller have it.
+    ///
+    /// # Errors
+    ///
+    /// What is known of a request that must wait.
+    fn recall<B: Payload>(
+        &self,
+        request: &Request<B>,
         photo: PhotoRequest,
         now: Time,
-    ) -> Response<Body> {
+    ) -> Result<Response<Body>, Box<Unserved>> {
         let rooms = &self.0;
         let Ok(caller) = rooms.identity.caller(request.headers(), now) else {
-            let status = CacheStatus::forwarded(Forward::Bypass).because(Detail::NoCredential);
-            return self.relay(request, photo, status, now).await;
+            return Err(Box::new(Unserved::Nobody(photo)));
         };
         let demand = Demand::of(request.headers(), rooms.cache.config().caller_directives);
         let facts = Facts::gather(rooms, photo, caller, demand, now);
-        let (facts, standing, turn) = rooms.after_first_word(facts, request.headers(), now).await;
+        let held = match rooms.standing(&facts, now) {
+            Standing::Serve(held) => {
+                rooms.renew_ahead(&facts, Some(&held), request, now);
+                held
+            }
+            Standing::Infer(held) => {
+                rooms.renew_ahead(&facts, None, request, now);
+                held
+            }
+            standing => return Err(Box::new(Unserved::Waits(facts, standing))),
+        };
         rooms.ask_names(&facts, request.headers(), now);
+        let outcome = Outcome {
+            answer: Answer::Held(held),
+            status: CacheStatus::hit(),
+        };
+        Ok(self.tell(&facts.photo, request.headers(), outcome, now))
+    }
+
+    /// A photo that memory alone cannot answer.
+    async fn read<B: Payload>(
+        &self,
+        request: Request<B>,
+        unserved: Unserved,
+        now: Time,
+    ) -> Response<Body> {
+        let rooms = &self.0;
+        let (facts, standing) = match unserved {
+            Unserved::Waits(facts, standing) => (facts, standing),
+            Unserved::Nobody(photo) => {
+                let status = CacheStatus::forwarded(Forward::Bypass).because(Detail::NoCredential);
+                return self.relay(request, photo, status, now).await;
+            }
+        };
+        let (facts, standing, turn) = rooms
+            .after_first_word(facts, standing, request.headers(), now)
+            .await;
+        rooms.ask_names(&facts, request.headers(), now);
+        let demand = facts.demand;
         let outcome = match standing {
             Standing::Serve(held) => {
                 rooms.renew_ahead(&facts, Some(&held), &request, now);
@@ -219,7 +339,7 @@ impl Proxy {
         began: Time,
     ) -> Response<Body> {
         let rooms = &self.0;
-        let now = rooms.clock.now();
+        let now = rooms.clock.later(began);
         let (status, source) = (outcome.status, Source::of(&outcome.answer));
         let key = rooms.key(photo);
         let asked = Asked {
@@ -339,8 +459,18 @@ impl Proxy {
 }
 
 impl Service for Proxy {
-    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Response<Body>> + Send {
-        Proxy::answer(self, request)
+    type Unanswered = Unanswered;
+
+    fn at_once(&self, request: &mut Request<Incoming>) -> Result<Response<Body>, Unanswered> {
+        Proxy::at_once(self, request)
+    }
+
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+        unanswered: Unanswered,
+    ) -> impl Future<Output = Response<Body>> + Send {
+        self.go_on(request, unanswered)
     }
 }
 

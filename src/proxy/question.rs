@@ -368,11 +368,12 @@ impl Rooms {
         let has_validator = |held: &Held| {
             let fields = &held.response.fields;
             held.response.status == StatusCode::OK
-                && (fields.contains_key(header::ETAG) || fields.contains_key(header::LAST_MODIFIED))
+                && (fields.contains_key(&header::ETAG)
+                    || fields.contains_key(&header::LAST_MODIFIED))
         };
         held.find(has_validator).or_else(|| {
             let current = wanted.place.current.as_ref()?;
-            self.cache.current(current).filter(has_validator)
+            self.cache.current(current, now).filter(has_validator)
         })
     }
 
@@ -424,11 +425,11 @@ impl Flown {
 /// The question: conditional where something is known, its `Accept` made of the key alone.
 pub(super) fn question(wanted: &Wanted, before: Option<&Held>) -> Ask {
     let fields = before.map(|before| &before.response.fields);
-    let if_none_match = fields.and_then(|fields| fields.get(header::ETAG)).cloned();
+    let if_none_match = fields.and_then(|fields| fields.get(&header::ETAG)).cloned();
     let if_modified_since = match if_none_match {
         Some(_) => None,
         None => fields
-            .and_then(|fields| fields.get(header::LAST_MODIFIED))
+            .and_then(|fields| fields.get(&header::LAST_MODIFIED))
             .cloned(),
     };
     let photo = &wanted.facts.photo;

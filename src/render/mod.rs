@@ -15,6 +15,7 @@ pub mod problem;
 pub mod ranges;
 pub mod reply;
 pub mod shared;
+mod text;
 
 pub use batch::BatchStatus;
 pub use body::Body;

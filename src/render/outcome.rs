@@ -1,9 +1,8 @@
 //! What happened to a photo request, in the words of RFC 9211; feeds header, metric and log.
 
-use std::fmt::Write as _;
-
 use http::{HeaderValue, Response, StatusCode};
 
+use super::text::Text;
 use super::{Body, Problem};
 use crate::cache::{Held, NotStored};
 
@@ -132,34 +131,47 @@ impl CacheStatus {
     /// The `Cache-Status` member, with what is left of the lifetime in whole seconds, negative
     /// once it is over; and the key, printable ASCII without quotes, where it is to be named.
     pub fn field(&self, ttl: Option<i64>, key: Option<&str>) -> HeaderValue {
-        let mut text = String::from("graph-photo-proxy");
+        let mut text = Text::new();
+        self.write(&mut text, ttl, key);
+        // Tokens and numbers are a field value, always.
+        let [field] = text.values([0]);
+        field.unwrap_or(HeaderValue::from_static("graph-photo-proxy"))
+    }
+
+    /// The same, behind what has been written already.
+    pub(super) fn write(self, text: &mut Text, ttl: Option<i64>, key: Option<&str>) {
+        text.push("graph-photo-proxy");
         match self.forward {
-            None => text.push_str("; hit"),
+            None => text.push("; hit"),
             Some(Forward::Unasked) => {}
             Some(why) => {
-                let _ = write!(text, "; fwd={}", why.token());
+                text.push("; fwd=");
+                text.push(why.token());
             }
         }
         if let Some(status) = self.forward_status {
-            let _ = write!(text, "; fwd-status={}", status.as_u16());
+            text.push("; fwd-status=");
+            text.number(u64::from(status.as_u16()));
         }
         if self.stored {
-            text.push_str("; stored");
+            text.push("; stored");
         }
         if self.collapsed {
-            text.push_str("; collapsed");
+            text.push("; collapsed");
         }
         if let Some(ttl) = ttl {
-            let _ = write!(text, "; ttl={ttl}");
+            text.push(if ttl < 0 { "; ttl=-" } else { "; ttl=" });
+            text.number(ttl.unsigned_abs());
         }
         if let Some(key) = key {
-            let _ = write!(text, "; key=\"{key}\"");
+            text.push("; key=\"");
+            text.push(key);
+            text.push("\"");
         }
         if let Some(detail) = self.detail {
-            let _ = write!(text, "; detail={}", detail.token());
+            text.push("; detail=");
+            text.push(detail.token());
         }
-        // Tokens and numbers are a field value, always.
-        HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("graph-photo-proxy"))
     }
 }
 

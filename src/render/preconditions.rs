@@ -19,13 +19,12 @@ pub fn is_unchanged(
             .iter()
             .any(|list| matches_any(list.as_bytes(), etag.map(HeaderValue::as_bytes)));
     }
-    match (
-        request.get(header::IF_MODIFIED_SINCE).and_then(http_date),
-        last_modified.and_then(http_date),
-    ) {
-        (Some(since), Some(modified)) => modified <= since,
-        _ => false,
-    }
+    let Some(since) = request.get(header::IF_MODIFIED_SINCE).and_then(http_date) else {
+        return false;
+    };
+    last_modified
+        .and_then(http_date)
+        .is_some_and(|modified| modified <= since)
 }
 
 /// Whether a list of entity tags holds this one, compared weakly (RFC 9110 §8.8.3.2). `*`

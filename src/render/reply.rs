@@ -1,6 +1,6 @@
 //! The response for each outcome.
 
-use std::fmt::Write as _;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
@@ -8,13 +8,15 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::outcome::{Answer, CacheStatus, Outcome};
 use super::ranges::{self, Of, Ranged};
+use super::text::Text;
 use super::{Body, Problem, preconditions, shared};
-use crate::cache::{Held, Kind, StoredResponse};
+use crate::cache::{Held, Kind, StoredFields, StoredResponse};
 use crate::clock::Time;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("client-request-id");
+const ODATA_VERSION: HeaderName = HeaderName::from_static("odata-version");
 const BYTES: HeaderValue = HeaderValue::from_static("bytes");
 
 /// What a reply from memory depends on: who asks, and whether a page of another origin does.
@@ -46,8 +48,8 @@ impl Outcome {
     /// Never: what is put into fields is digits, dashes and words of ours.
     pub fn reply(self, asked: Asked<'_>, ids: &RequestIds, now: Time) -> Response<Body> {
         let status = self.status;
-        let mut reply = match self.answer {
-            Answer::Held(held) => match held_reply(&held, status, asked, now) {
+        match self.answer {
+            Answer::Held(held) => match held_reply(&held, status, asked, ids, now) {
                 Ok(reply) => reply,
                 Err(problem) => {
                     let mut reply = problem_reply(problem, status, asked, ids, now);
@@ -55,7 +57,7 @@ impl Outcome {
                     fields.insert(header::ACCEPT_RANGES, BYTES);
                     let private = HeaderValue::from_static("private, no-store");
                     fields.insert(header::CACHE_CONTROL, private);
-                    return reply;
+                    reply
                 }
             },
             Answer::Relayed(mut response) => {
@@ -64,18 +66,10 @@ impl Outcome {
                 fields.append(CACHE_STATUS, status.field(None, asked.key));
                 shared::forbid(fields);
                 allow_other_origins(asked.headers, fields);
-                return response;
+                response
             }
-            Answer::Problem(problem) => return problem_reply(problem, status, asked, ids, now),
-        };
-        let fields = reply.headers_mut();
-        let id =
-            HeaderValue::try_from(ids.next()).expect("hex digits and dashes are a header value");
-        let client_id = client_request_id(asked.headers).unwrap_or_else(|| id.clone());
-        fields.insert(REQUEST_ID, id);
-        fields.insert(CLIENT_REQUEST_ID, client_id);
-        allow_other_origins(asked.headers, fields);
-        reply
+            Answer::Problem(problem) => problem_reply(problem, status, asked, ids, now),
+        }
     }
 }
 
@@ -103,54 +97,30 @@ fn held_reply(
     held: &Held,
     status: CacheStatus,
     asked: Asked<'_>,
+    ids: &RequestIds,
     now: Time,
 ) -> Result<Response<Body>, Problem> {
     let stored = &held.response;
     let is_ok = stored.status == StatusCode::OK;
-    let last_modified = stored.fields.get(header::LAST_MODIFIED);
+    let last_modified = stored.fields.get(&header::LAST_MODIFIED);
     let mut reply = Response::new(Body::empty());
-    let fields = reply.headers_mut();
-    fields.reserve(stored.fields.len() + 12);
-    let age = stored.age(now).as_secs();
-    // On an answer that Graph has just made, `Age` would say that it has not (RFC 9111 §5.1).
-    if status.is_hit() || age > 0 {
-        fields.insert(header::AGE, HeaderValue::from(age));
-    }
-    // Never to a shared cache; and a browser's own must not give one account's photo to the
-    // next account that signs in there.
-    fields.insert(header::VARY, VARY);
-    fields.insert(header::CACHE_CONTROL, cache_control(stored, now));
-    fields.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    fields.insert(CACHE_STATUS, status.field(Some(ttl(held, now)), asked.key));
+    *reply.headers_mut() = fields(held, status, asked, ids, now);
+    allow_other_origins(asked.headers, reply.headers_mut());
     if is_ok && preconditions::is_unchanged(asked.headers, stored.etag(), last_modified) {
-        copy_validators(stored, fields);
+        forget_content(reply.headers_mut());
         *reply.status_mut() = StatusCode::NOT_MODIFIED;
         return Ok(reply);
     }
-    fields.extend(
-        stored
-            .fields
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone())),
-    );
-    if let Some(etag) = &stored.own_etag {
-        fields.insert(header::ETAG, etag.clone());
-    }
-    if is_ok {
-        fields.insert(header::ACCEPT_RANGES, BYTES);
-    }
-    let (mut length, mut bytes) = (stored.length, Bytes::clone(&held.bytes));
+    let mut bytes = Bytes::clone(&held.bytes);
     *reply.status_mut() = stored.status;
     // A range of anything but a GET is no range (RFC 9110 §14.2).
     if is_ok && !asked.head && asked.headers.contains_key(header::RANGE) {
+        let length = stored.length;
         let of = Of {
             length,
             etag: stored.etag(),
             last_modified,
-            date: stored.fields.get(header::DATE),
+            date: stored.fields.get(&header::DATE),
         };
         match ranges::judge(asked.headers, of) {
             Ranged::Whole => {}
@@ -159,18 +129,93 @@ fn held_reply(
                 bytes = part(&bytes, first, last).unwrap_or(bytes);
                 let range = format!("bytes {first}-{last}/{length}");
                 let range = HeaderValue::try_from(range).expect("numbers are a header value");
-                reply.headers_mut().insert(header::CONTENT_RANGE, range);
+                let fields = reply.headers_mut();
+                fields.insert(header::CONTENT_RANGE, range);
                 *reply.status_mut() = StatusCode::PARTIAL_CONTENT;
-                length = bytes.len() as u64;
             }
         }
     }
-    let fields = reply.headers_mut();
-    fields.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    if !asked.head {
+    if asked.head {
+        let length = HeaderValue::from(stored.length);
+        reply.headers_mut().insert(header::CONTENT_LENGTH, length);
+    } else {
+        // The length is written with the head, from the body.
         *reply.body_mut() = Body::whole(bytes);
     }
     Ok(reply)
+}
+
+/// The fields of a held answer, as it is sent whole.
+///
+/// Names are looked up once and for all, and what is said of this very request is written into
+/// one allocation: on a hit this is most of the work.
+fn fields(
+    held: &Held,
+    status: CacheStatus,
+    asked: Asked<'_>,
+    ids: &RequestIds,
+    now: Time,
+) -> HeaderMap {
+    let stored = &held.response;
+    let age = stored.age(now).as_secs();
+    let mut text = Text::new();
+    text.number(age);
+    let control = text.here();
+    write_cache_control(&mut text, stored, now);
+    let how = text.here();
+    status.write(&mut text, Some(ttl(held, now)), asked.key);
+    let id = text.here();
+    ids.write_next(&mut text);
+    let [first, control, how, id] = text.values([0, control, how, id]);
+    let client_id = client_request_id(asked.headers).or_else(|| id.clone());
+    let said = [first, control, how, id, client_id];
+    let kept = stored.fields.iter().map(|(_, value)| Some(value.clone()));
+
+    let mut fields = template(stored).clone();
+    for (slot, value) in fields.values_mut().zip(said.into_iter().chain(kept)) {
+        *slot = value.expect("digits, dashes and words of ours are header values");
+    }
+    if let Some(etag) = &stored.own_etag {
+        fields.insert(header::ETAG, etag.clone());
+    }
+    // On an answer that Graph has just made, `Age` would say that it has not (RFC 9111 §5.1).
+    if !status.is_hit() && age == 0 {
+        fields.remove(header::AGE);
+    }
+    fields
+}
+
+/// The names in the order of their values, which [`fields`] fills in; and what is always the
+/// same. One for each set of fields that Graph's answers have been seen with.
+fn template(stored: &StoredResponse) -> &'static HeaderMap {
+    static TEMPLATES: [OnceLock<HeaderMap>; 2 << StoredFields::MOST] =
+        [const { OnceLock::new() }; 2 << StoredFields::MOST];
+    static OTHER: OnceLock<HeaderMap> = OnceLock::new();
+    let is_ok = stored.status == StatusCode::OK;
+    let at = stored.fields.set() << 1 | usize::from(is_ok);
+    let template = TEMPLATES.get(at).unwrap_or(&OTHER);
+    template.get_or_init(|| {
+        let empty = HeaderValue::from_static("");
+        let said = [
+            header::AGE,
+            header::CACHE_CONTROL,
+            CACHE_STATUS,
+            REQUEST_ID,
+            CLIENT_REQUEST_ID,
+        ];
+        let kept = stored.fields.iter().map(|(name, _)| name.clone());
+        let open = said.into_iter().chain(kept);
+        let mut fields: HeaderMap = open.map(|name| (name, empty.clone())).collect();
+        // Never to a shared cache; and a browser's own must not give one account's photo to the
+        // next account that signs in there.
+        fields.insert(header::VARY, VARY);
+        let no_sniff = HeaderValue::from_static("nosniff");
+        fields.insert(header::X_CONTENT_TYPE_OPTIONS, no_sniff);
+        if is_ok {
+            fields.insert(header::ACCEPT_RANGES, BYTES);
+        }
+        fields
+    })
 }
 
 /// The bytes from `first` to `last`, both included, without a copy.
@@ -180,26 +225,21 @@ fn part(bytes: &Bytes, first: u64, last: u64) -> Option<Bytes> {
     (first < end && end <= bytes.len()).then(|| bytes.slice(first..end))
 }
 
-/// The stored fields that a 304 repeats (RFC 9110 §15.4.5); `Last-Modified` only where it is
-/// the validator.
-fn copy_validators(stored: &StoredResponse, fields: &mut HeaderMap) {
-    let validator = match stored.etag() {
-        Some(etag) => Some((header::ETAG, etag)),
-        None => stored
-            .fields
-            .get(header::LAST_MODIFIED)
-            .map(|date| (header::LAST_MODIFIED, date)),
-    };
-    let date = stored
-        .fields
-        .get(header::DATE)
-        .map(|date| (header::DATE, date));
-    fields.extend(
-        validator
-            .into_iter()
-            .chain(date)
-            .map(|(name, value)| (name, value.clone())),
-    );
+/// Takes off what a 304 does not repeat (RFC 9110 §15.4.5); `Last-Modified` stays only where it
+/// is the validator.
+fn forget_content(fields: &mut HeaderMap) {
+    for name in [
+        header::CONTENT_TYPE,
+        header::CONTENT_LANGUAGE,
+        header::CONTENT_DISPOSITION,
+        header::ACCEPT_RANGES,
+        ODATA_VERSION,
+    ] {
+        fields.remove(name);
+    }
+    if fields.contains_key(header::ETAG) {
+        fields.remove(header::LAST_MODIFIED);
+    }
 }
 
 /// Pictures may be kept by the caller for what is left of their lifetime; JSON and "no photo"
@@ -207,16 +247,14 @@ fn copy_validators(stored: &StoredResponse, fields: &mut HeaderMap) {
 ///
 /// A caller counts from `Age` (RFC 9111 §4.2.3), so `max-age` is the age and what is left
 /// together: what is left alone would end the caller's copy before its time.
-fn cache_control(stored: &StoredResponse, now: Time) -> HeaderValue {
-    let whole = (stored.age(now) + stored.remaining(now)).as_secs();
-    match stored.kind {
-        Kind::Media if stored.must_revalidate => {
-            HeaderValue::try_from(format!("private, max-age={whole}, must-revalidate"))
-                .expect("a number is a header value")
-        }
-        Kind::Media => HeaderValue::try_from(format!("private, max-age={whole}"))
-            .expect("a number is a header value"),
-        Kind::Json | Kind::Absent => HeaderValue::from_static("private, no-cache"),
+fn write_cache_control(text: &mut Text, stored: &StoredResponse, now: Time) {
+    if stored.kind != Kind::Media {
+        return text.push("private, no-cache");
+    }
+    text.push("private, max-age=");
+    text.number((stored.age(now) + stored.remaining(now)).as_secs());
+    if stored.must_revalidate {
+        text.push(", must-revalidate");
     }
 }
 
@@ -255,32 +293,40 @@ pub(super) fn client_request_id(request: &HeaderMap) -> Option<HeaderValue> {
 /// Gives out request ids: unlike any other, and not worth guessing.
 #[derive(Debug)]
 pub struct RequestIds {
-    process: u64,
+    /// The process's part, written once.
+    process: String,
     next: AtomicU64,
 }
 
 impl RequestIds {
     /// A series of ids; `process` should differ from process to process.
     pub fn new(process: u64) -> Self {
+        let mut text = Text::new();
+        text.hex(process >> 32, 8);
+        text.push("-");
+        text.hex(process >> 16, 4);
+        text.push("-4");
+        text.hex(process >> 4, 3);
+        text.push("-8");
         Self {
-            process,
+            process: text.into_string(),
             next: AtomicU64::new(1),
         }
     }
 
     /// The next id, in the shape of a GUID.
     pub fn next(&self) -> String {
+        let mut text = Text::new();
+        self.write_next(&mut text);
+        text.into_string()
+    }
+
+    /// The same, behind what has been written already.
+    fn write_next(&self, text: &mut Text) {
         let count = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut id = String::with_capacity(36);
-        let _ = write!(
-            id,
-            "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",
-            self.process >> 32,
-            (self.process >> 16) & 0xffff,
-            (self.process >> 4) & 0xfff,
-            (count >> 48) & 0xfff,
-            count & 0xffff_ffff_ffff,
-        );
-        id
+        text.push(&self.process);
+        text.hex(count >> 48, 3);
+        text.push("-");
+        text.hex(count, 12);
     }
 }

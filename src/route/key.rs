@@ -7,7 +7,6 @@
 //! way (slashes, dots, `;`, controls, a `%` that is still there) makes the path unreadable.
 
 use std::borrow::Cow;
-use std::str::Split;
 
 use super::owner::{GUEST_ENCODED_TWICE, hex};
 use super::{Guid, ObjectId};
@@ -29,6 +28,38 @@ const RESERVED: [&str; 10] = [
     "delta",
 ];
 
+/// What stands between the slashes of a path, one after another: a handful of bytes each, which
+/// a search made for long text takes longer to set out for than to walk.
+pub(super) struct Segments<'a>(Option<&'a str>);
+
+impl<'a> Segments<'a> {
+    pub(super) const fn of(path: &'a str) -> Self {
+        Self(Some(path))
+    }
+}
+
+impl<'a> Iterator for Segments<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let rest = self.0.take()?;
+        let slash = rest.bytes().position(|byte| byte == b'/');
+        match slash.and_then(|at| split_around(rest, at)) {
+            Some((segment, after)) => {
+                self.0 = Some(after);
+                Some(segment)
+            }
+            None => Some(rest),
+        }
+    }
+}
+
+/// What stands before and behind the one byte at this place.
+fn split_around(text: &str, at: usize) -> Option<(&str, &str)> {
+    let (before, from) = text.split_at_checked(at)?;
+    Some((before, from.get(1..)?))
+}
+
 /// A segment where a resource name is expected: `photos`, or `photos('48x48')`.
 #[derive(Clone, Copy)]
 pub(super) struct Step<'a> {
@@ -45,7 +76,8 @@ impl<'a> Step<'a> {
     };
 
     pub(super) fn read(segment: &'a str) -> Option<Self> {
-        let Some((name, key)) = segment.split_once('(') else {
+        let open = segment.bytes().position(|byte| byte == b'(');
+        let Some((name, key)) = open.and_then(|at| split_around(segment, at)) else {
             return Some(Self {
                 name: segment,
                 quoted: None,
@@ -71,7 +103,7 @@ impl<'a> Step<'a> {
     }
 
     /// The key: in the parentheses, or else the next segment.
-    pub(super) fn key(self, segments: &mut Split<'a, char>) -> Option<Key<'a>> {
+    pub(super) fn key(self, segments: &mut Segments<'a>) -> Option<Key<'a>> {
         match self.quoted {
             Some(raw) => Some(Key { raw, quoted: true }),
             None => segments.next().map(|raw| Key { raw, quoted: false }),

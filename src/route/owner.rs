@@ -74,6 +74,14 @@ pub(super) const GUEST: &str = "#ext#";
 pub(super) const GUEST_ENCODED_TWICE: &str = "%23ext%23";
 
 impl ObjectId {
+    /// What tells it from others, for hashing it.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Guid(guid) => &guid.0,
+            Self::Upn(name) | Self::Other(name) => name.as_bytes(),
+        }
+    }
+
     /// Folds the name of a user, already decoded: a GUID, a user principal name, or neither.
     pub fn of_user(name: &str) -> Self {
         if name.contains('@') {

@@ -12,9 +12,7 @@
 //!
 //! Nothing is allocated for a GUID; a name costs the one box it is kept in, a contact one a key.
 
-use std::str::Split;
-
-use super::key::Step;
+use super::key::{Segments, Step};
 use super::{ApiVersion, Mailbox, ObjectId, PhotoOwner, PhotoSize, TeamPlace, View};
 
 /// Deepest contact folder read: Outlook's own trees are far flatter. Past it a path passes
@@ -40,7 +38,7 @@ pub(super) enum Aspect {
 
 /// Reads a path, as it was sent. `None` when it names no photo owner, or not with certainty.
 pub(super) fn read(path: &str) -> Option<Place> {
-    let mut segments = path.strip_prefix('/')?.split('/');
+    let mut segments = Segments::of(path.strip_prefix('/')?);
     let version = match segments.next()? {
         "v1.0" => ApiVersion::V1,
         "beta" => ApiVersion::Beta,
@@ -99,7 +97,7 @@ pub(super) fn may_be_batch(path: &str) -> bool {
 type Found<'a> = (PhotoOwner, Option<&'a str>);
 
 /// After `/me` or `/users/{id}`: the user, or a contact or team of theirs.
-fn in_mailbox<'a>(mailbox: Mailbox, segments: &mut Split<'a, char>) -> Option<Found<'a>> {
+fn in_mailbox<'a>(mailbox: Mailbox, segments: &mut Segments<'a>) -> Option<Found<'a>> {
     let next = segments.next();
     let step = match next {
         Some(segment) => Step::read(segment)?,
@@ -137,7 +135,7 @@ fn contact<'a>(
     mailbox: Mailbox,
     folders: Vec<Box<str>>,
     step: Step<'a>,
-    segments: &mut Split<'a, char>,
+    segments: &mut Segments<'a>,
 ) -> Option<Found<'a>> {
     let owner = PhotoOwner::Contact {
         mailbox,
@@ -148,7 +146,7 @@ fn contact<'a>(
 }
 
 /// After `/groups/{id}`: the group, or its team.
-fn in_group<'a>(id: ObjectId, segments: &mut Split<'a, char>) -> Found<'a> {
+fn in_group<'a>(id: ObjectId, segments: &mut Segments<'a>) -> Found<'a> {
     let next = segments.next();
     if next.is_some_and(|segment| segment.eq_ignore_ascii_case("team")) {
         return team(id, TeamPlace::GroupTeam, segments);
@@ -157,12 +155,12 @@ fn in_group<'a>(id: ObjectId, segments: &mut Split<'a, char>) -> Found<'a> {
 }
 
 /// After a team.
-fn team<'a>(id: ObjectId, place: TeamPlace, segments: &mut Split<'a, char>) -> Found<'a> {
+fn team<'a>(id: ObjectId, place: TeamPlace, segments: &mut Segments<'a>) -> Found<'a> {
     (PhotoOwner::Team { id, place }, segments.next())
 }
 
 /// beta's own places, down to `teamDefinition`.
-fn team_template<'a>(head: Step<'a>, segments: &mut Split<'a, char>) -> Option<PhotoOwner> {
+fn team_template<'a>(head: Step<'a>, segments: &mut Segments<'a>) -> Option<PhotoOwner> {
     let (template, definition) = if head.leads("teamTemplateDefinition") {
         (None, head.key(segments)?.letters()?)
     } else if head.is("teamwork") {
@@ -183,7 +181,7 @@ fn team_template<'a>(head: Step<'a>, segments: &mut Split<'a, char>) -> Option<P
 }
 
 /// What follows the owner, to the path's end.
-fn aspect(owner: &PhotoOwner, rest: Option<&str>, mut segments: Split<'_, char>) -> Option<Aspect> {
+fn aspect(owner: &PhotoOwner, rest: Option<&str>, mut segments: Segments<'_>) -> Option<Aspect> {
     let Some(rest) = rest.filter(|segment| !segment.is_empty()) else {
         // The end, or one trailing slash.
         return segments.next().is_none().then_some(Aspect::Itself);
@@ -211,7 +209,7 @@ fn aspect(owner: &PhotoOwner, rest: Option<&str>, mut segments: Split<'_, char>)
 }
 
 /// After `photo` or a size: `$value`, or the end with or without a slash.
-fn view(mut segments: Split<'_, char>) -> Option<View> {
+fn view(mut segments: Segments<'_>) -> Option<View> {
     let view = match segments.next() {
         None | Some("") => View::Metadata,
         Some(value)

@@ -17,6 +17,7 @@ use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::Config;
+use super::spelling::Spellings;
 use crate::render::body::BodyError;
 use crate::render::{Body, Problem};
 
@@ -36,6 +37,10 @@ pub(super) struct Activity {
     owed: AtomicU32,
     /// A request body is wanted and the caller does not send it.
     starved: AtomicBool,
+    /// Whether writes are noted, which follow whatever has been handed over.
+    counts_writes: AtomicBool,
+    /// The names of the requests that have not been taken up.
+    pub(super) spellings: Spellings,
     /// Which request, counted from one, was refused by the guard, and why.
     refused: OnceLock<(u64, Problem)>,
 }
@@ -50,6 +55,8 @@ impl Activity {
             open: AtomicU32::new(0),
             owed: AtomicU32::new(0),
             starved: AtomicBool::new(false),
+            counts_writes: AtomicBool::new(false),
+            spellings: Spellings::default(),
             refused: OnceLock::new(),
         })
     }
@@ -61,6 +68,11 @@ impl Activity {
     /// Something moved just now.
     pub(super) fn moved(&self) {
         self.moved.store(self.elapsed(), Relaxed);
+    }
+
+    /// From here on writes are noted as they are made.
+    pub(super) fn count_writes(&self) {
+        self.counts_writes.store(true, Relaxed);
     }
 
     /// A head has begun to arrive, or none is arriving any more.
@@ -144,10 +156,8 @@ impl Ticket {
         if owed && !self.owed {
             self.activity.owed.fetch_add(1, Relaxed);
         } else if !owed && self.owed {
-            self.activity.owed.fetch_sub(1, Relaxed);
-        }
-        if !owed {
             self.activity.moved();
+            self.activity.owed.fetch_sub(1, Relaxed);
         }
         self.owed = owed;
     }
@@ -155,7 +165,13 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.owe(false);
+        if self.owed {
+            self.activity.owed.fetch_sub(1, Relaxed);
+        }
+        // Over HTTP/1 what has been handed over is still to be written, which counts itself.
+        if !self.activity.counts_writes.load(Relaxed) {
+            self.activity.moved();
+        }
         self.activity.open.fetch_sub(1, Relaxed);
     }
 }

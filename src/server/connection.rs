@@ -62,7 +62,6 @@ impl Shared {
             .timer(TokioTimer::new())
             // The guard and `Activity` keep the time of a head; see there.
             .header_read_timeout(None)
-            .preserve_header_case(true)
             .max_buf_size(config.max_header_bytes.saturating_add(H1_BUFFER));
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2
@@ -145,18 +144,13 @@ pub(super) async fn run<S: Service>(
         Protocol::Any => Protocol::Http1,
         known => known,
     };
-    let answers = {
-        let shared = Arc::clone(&shared);
-        let activity = Arc::clone(&activity);
-        service_fn(move |request| {
-            answer(
-                request,
-                service.clone(),
-                Arc::clone(&shared),
-                Arc::clone(&activity),
-            )
-        })
-    };
+    // One count for all that a request needs, and one that no other connection touches.
+    let answering = Arc::new(Answering {
+        service,
+        clock: shared.clock.clone(),
+        activity: Arc::clone(&activity),
+    });
+    let answers = service_fn(move |request| answer(request, Arc::clone(&answering)));
     if protocol == Protocol::Http2 {
         let io = TokioIo::new(Guard::open(stream, &first, Arc::clone(&activity)));
         let connection = pin!(shared.http2.serve_connection(io, answers));
@@ -188,21 +182,35 @@ async fn first_bytes(mut stream: Stream) -> Option<(Stream, Vec<u8>)> {
     }
 }
 
+/// What answers the requests of one connection.
+struct Answering<S> {
+    service: S,
+    clock: Clock,
+    activity: Arc<Activity>,
+}
+
 /// Answers one request: with a refusal, or with what the service says.
 async fn answer<S: Service>(
     mut request: Request<Incoming>,
-    service: S,
-    shared: Arc<Shared>,
-    activity: Arc<Activity>,
+    answering: Arc<Answering<S>>,
 ) -> Result<Response<Watched>, Infallible> {
-    let (nth, ticket) = activity.begin();
-    let judged = match activity.refusal(nth) {
+    let (nth, ticket) = answering.activity.begin();
+    let judged = match answering.activity.refusal(nth) {
         Some(problem) => Err(problem),
         None => front::check(&mut request),
     };
     let answer = match judged {
-        Ok(()) => service.answer(request).await,
-        Err(problem) => refuse(problem, &request, &shared.clock),
+        Ok(()) => match answering.service.at_once(&mut request) {
+            Ok(answer) => {
+                answering.activity.spellings.skip();
+                answer
+            }
+            Err(unanswered) => {
+                answering.activity.spellings.restore(&mut request);
+                answering.service.answer(request, unanswered).await
+            }
+        },
+        Err(problem) => refuse(problem, &request, &answering.clock),
     };
     Ok(answer.map(|body| Watched::new(body, ticket)))
 }

@@ -82,9 +82,10 @@ fn join_crumbs(fields: &mut HeaderMap) {
 
 /// Marks every value of a field as a secret.
 fn hide(fields: &mut HeaderMap, name: HeaderName) {
-    if let Some(value) = fields.get_mut(&name) {
-        value.set_sensitive(true);
-    }
+    let Some(value) = fields.get_mut(&name) else {
+        return;
+    };
+    value.set_sensitive(true);
     // `entry` may grow the map, so it is only for the rare field that is there twice.
     if fields.get_all(&name).iter().nth(1).is_some()
         && let Entry::Occupied(mut entry) = fields.entry(name)

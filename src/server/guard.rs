@@ -67,6 +67,7 @@ enum End {
 impl<T> Guard<T> {
     /// Guards HTTP/1 requests; `first` has been read from `inner` already.
     pub(super) fn new(inner: T, first: &[u8], scanner: Scanner, activity: Arc<Activity>) -> Self {
+        activity.count_writes();
         let mut guard = Self::open(inner, first, activity);
         guard.ready = 0;
         guard.scanner = Some(scanner);
@@ -104,7 +105,10 @@ impl<T> Guard<T> {
         if scan.refused == Some(Problem::BadTarget) && self.mend() {
             return;
         }
-        let Some(scanner) = &self.scanner else { return };
+        let Some(scanner) = &mut self.scanner else {
+            return;
+        };
+        scanner.take_names(|names| self.activity.spellings.note(names));
         if let Some(problem) = scan.refused {
             self.staged.truncate(self.ready);
             if scanner.in_body() {

@@ -24,6 +24,7 @@ mod inherited;
 mod listener;
 mod place;
 mod scan;
+mod spelling;
 mod tls;
 mod validity;
 mod watch;
@@ -57,10 +58,24 @@ use crate::render::Body;
 
 /// What the listeners put behind every connection.
 pub trait Service: Clone + Send + Sync + 'static {
-    /// Answers one request that has passed the front checks.
+    /// What is known of a request that is not answered at once.
+    type Unanswered: Send;
+
+    /// Answers one request that has passed the front checks, where nothing has to be waited for.
+    ///
+    /// # Errors
+    ///
+    /// What is known of it, where something has: it goes on to [`Service::answer`].
+    fn at_once(&self, request: &mut Request<Incoming>) -> Result<Response<Body>, Self::Unanswered>;
+
+    /// Answers one that was not answered at once.
     ///
     /// The future is dropped when an HTTP/1 caller closes, or an HTTP/2 caller resets.
-    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Response<Body>> + Send;
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+        unanswered: Self::Unanswered,
+    ) -> impl Future<Output = Response<Body>> + Send;
 }
 
 /// Why the listeners cannot start.

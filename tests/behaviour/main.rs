@@ -37,6 +37,7 @@ mod protocols;
 mod ranges;
 mod refreshing;
 mod reload;
+mod remembered;
 mod routes;
 mod semantics;
 mod settings;

@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::Born;
 use super::config::{CallerDirectives, Config, UpstreamDirectives};
+use super::fields::StoredFields;
 use super::freshness::Freshness;
 use super::stored::{Kind, StoredBody, StoredResponse};
 use crate::clock::Time;
@@ -52,7 +53,7 @@ fn stored(config: &Config, lines: &[(&'static str, &str)]) -> StoredResponse {
     StoredResponse {
         status: StatusCode::OK,
         kind: Kind::Media,
-        fields,
+        fields: StoredFields::of(&fields),
         own_etag: None,
         body: StoredBody::Inline(Bytes::new()),
         length: 0,

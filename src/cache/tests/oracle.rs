@@ -67,7 +67,7 @@ proptest! {
     ) {
         let lines: Vec<(&str, &str)> = lines.iter().map(|(n, v)| (*n, v.as_str())).collect();
         let ours = stored(&config(), &lines);
-        let theirs = theirs(&ours.fields, NOW.wall());
+        let theirs = theirs(&fields(&lines), NOW.wall());
         let now = NOW.plus(Duration::from_secs(later));
         prop_assert_eq!(ours.remaining(now), theirs.time_to_live(now.wall()));
         prop_assert_eq!(!ours.is_fresh(now), theirs.is_stale(now.wall()));

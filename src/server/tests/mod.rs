@@ -51,7 +51,17 @@ impl Default for Seen {
 }
 
 impl Service for Echo {
-    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Response<Body>> + Send {
+    type Unanswered = ();
+
+    fn at_once(&self, _: &mut Request<Incoming>) -> Result<Response<Body>, ()> {
+        Err(())
+    }
+
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+        (): (),
+    ) -> impl Future<Output = Response<Body>> + Send {
         let seen = Arc::clone(&self.0);
         async move {
             seen.requests.fetch_add(1, Ordering::SeqCst);
