@@ -8,7 +8,8 @@
 //!
 //! Further words choose: `small`, `large`, `metadata`; `1` or `1000` tokens; `plain`, `tls1`,
 //! `tls2` (HTTP/1.1 and HTTP/2 over TLS); `no-peers`; `rounds=9`, `seconds=3`, and
-//! `binary=PATH` for another build of the proxy.
+//! `binary=PATH` for another build of the proxy. `miss`, `storm`, `cores` and `flat` measure
+//! something else each: see `scenarios`.
 //!
 //! The server has core 0 for itself, the generator and the simulated Graph core 1. All servers
 //! of a table are warm at the same time and take turns, so that what else the machine does
@@ -24,6 +25,7 @@
 
 mod floors;
 mod load;
+mod scenarios;
 mod servers;
 mod world;
 
@@ -144,6 +146,29 @@ impl Plan {
 fn measure(words: &[&str]) -> Outcome<()> {
     let plan = Plan::of(words)?;
     let certificate = Certificate::make()?;
+    let has = |word| words.contains(&word);
+    if has("miss") || has("storm") || has("cores") || has("flat") {
+        for (word, scenario) in [
+            (
+                "miss",
+                scenarios::miss as fn(&Plan, &Certificate) -> Outcome<()>,
+            ),
+            ("storm", scenarios::storm),
+            ("cores", scenarios::cores),
+        ] {
+            if has(word) {
+                scenario(&plan, &certificate)?;
+            }
+        }
+        if has("flat") {
+            scenarios::flat(
+                &plan,
+                &certificate,
+                if has("quick") { 50_000 } else { 1_000_000 },
+            )?;
+        }
+        return Ok(());
+    }
     for way in &plan.ways {
         for tokens in &plan.tokens {
             // h2load sends one set of fields.

@@ -464,7 +464,7 @@ fn told(child: &mut Child, names: &[&str]) -> Outcome<Vec<SocketAddr>> {
 }
 
 /// An address that was free a moment ago.
-fn free() -> Outcome<SocketAddr> {
+pub(crate) fn free() -> Outcome<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 

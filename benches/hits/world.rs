@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -107,19 +108,32 @@ pub(crate) fn token(nth: usize) -> String {
 
 /// One request for each owner; owners take turns among the tokens.
 pub(crate) fn requests(kind: Kind, tokens: usize) -> Vec<Vec<u8>> {
-    let tokens: Vec<_> = (0..tokens).map(token).collect();
-    let mut all = Vec::with_capacity(OWNERS);
-    for (owner, token) in (0..OWNERS).zip(tokens.iter().cycle()) {
-        let path = kind.path(owner);
-        all.push(
-            format!(
-                "GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\nUser-Agent: hits\r\n\
-                 Authorization: Bearer {token}\r\n\r\n"
-            )
-            .into_bytes(),
-        );
-    }
-    all
+    requests_of(kind, tokens, 0..OWNERS)
+}
+
+/// The same, for these owners.
+pub(crate) fn requests_of(kind: Kind, tokens: usize, owners: Range<usize>) -> Vec<Vec<u8>> {
+    owners.map(|owner| request(kind, owner, tokens)).collect()
+}
+
+/// The same, for one owner in so many.
+pub(crate) fn requests_every(
+    kind: Kind,
+    tokens: usize,
+    owners: usize,
+    step: usize,
+) -> Vec<Vec<u8>> {
+    let owners = (0..owners).step_by(step);
+    owners.map(|owner| request(kind, owner, tokens)).collect()
+}
+
+fn request(kind: Kind, owner: usize, tokens: usize) -> Vec<u8> {
+    let (path, token) = (kind.path(owner), token(owner % tokens));
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\nUser-Agent: hits\r\n\
+         Authorization: Bearer {token}\r\n\r\n"
+    )
+    .into_bytes()
 }
 
 /// Graph: answers every path above, one thread a connection, and counts what it is asked.

@@ -2,9 +2,12 @@
 //! work on the machine does not move.
 //!
 //! ```sh
-//! cargo bench --bench instructions             # fails where one has risen by more than 3 %
-//! cargo bench --bench instructions -- record   # takes the figures of now for the recorded ones
+//! cargo bench --profile counted --no-default-features --bench instructions             # fails past 3 %
+//! cargo bench --profile counted --no-default-features --bench instructions -- record   # takes the figures of now
 //! ```
+//!
+//! The recorded figures are of that profile, which is quick to build; a release takes some 40 %
+//! of them.
 //!
 //! One caller and one kept connection over loopback, everything in one thread, so that nothing
 //! depends on how tasks happen to meet. Caller and server are counted together; the caller's
@@ -94,7 +97,7 @@ fn compare(record: bool) -> Outcome<()> {
     let risen = risen.join("; ");
     Err(format!(
         "a hit takes over {TOLERATED} % more instructions than recorded: {risen}. Where that is \
-         meant: cargo bench --bench instructions -- record, in a commit that says why"
+         meant: cargo bench --profile counted --no-default-features --bench instructions -- record, in a commit that says why"
     )
     .into())
 }

@@ -1,0 +1,210 @@
+//! What else must hold: the way to Graph adds little, hits stay quick while others miss or a
+//! purge walks through everything, and cost does not grow with what is held.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::load::{self, CONNECTIONS, Run, Until};
+use crate::servers::{Certificate, Graph, Server, Setting, Who};
+use crate::world::{self, Kind, OWNERS};
+use crate::{GENERATOR, Outcome, Plan, SERVER, say};
+
+/// Cold owners are numbered from here on.
+const COLD: usize = 2_000_000;
+/// How many requests one list holds at most.
+const LIST: usize = 10_000;
+
+/// A proxy and its Graph.
+struct Pair {
+    graph: Graph,
+    proxy: Server,
+    flags: Vec<String>,
+}
+
+impl Pair {
+    fn start(plan: &Plan, certificate: &Certificate, cores: &str, flags: &[&str]) -> Outcome<Self> {
+        let graph = Graph::start(GENERATOR)?;
+        let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let setting = Setting {
+            cores,
+            graph: graph.address,
+            certificate,
+            binary: &plan.binary,
+            kind: Kind::Small,
+            flags: &flags,
+        };
+        let proxy = Server::start(Who::Proxy, &setting)?;
+        Ok(Self {
+            graph,
+            proxy,
+            flags,
+        })
+    }
+
+    /// Microseconds of processor time for a hit, the median of a few rounds.
+    fn cost(&self, plan: &Plan, requests: &[Vec<u8>]) -> Outcome<f64> {
+        let mut costs = Vec::new();
+        for round in 0..=plan.rounds {
+            let before = self.proxy.cpu();
+            let run = load::run(
+                self.proxy.plain,
+                requests,
+                CONNECTIONS,
+                Until::Time(plan.time),
+            )?;
+            #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+            let cost = (self.proxy.cpu() - before) as f64 / 1e3 / run.answers as f64;
+            if round > 0 {
+                costs.push(cost);
+            }
+        }
+        costs.sort_by(f64::total_cmp);
+        Ok(costs.get(costs.len() / 2).copied().unwrap_or(f64::NAN))
+    }
+
+    fn warm(&self, requests: &[Vec<u8>]) -> Outcome<Run> {
+        Ok(load::run(self.proxy.plain, requests, 16, Until::Each)?)
+    }
+}
+
+/// How long a cold miss takes beyond Graph's own time: one caller, one question after another.
+pub(crate) fn miss(plan: &Plan, certificate: &Certificate) -> Outcome<()> {
+    let pair = Pair::start(plan, certificate, SERVER, &[])?;
+    let list = |from: usize| world::requests_of(Kind::Small, 1, from..from + 3_000);
+    // The first answers prove the token and open connections.
+    load::run(pair.proxy.plain, &list(COLD), 1, Until::Each)?;
+    say("\n| | p50 | p99 |\n|---|---|---|")?;
+    for (name, address, from) in [
+        ("Graph itself", pair.graph.address, COLD + 10_000),
+        ("cold miss", pair.proxy.plain, COLD + 20_000),
+    ] {
+        let run = load::run(address, &list(from), 1, Until::Each)?;
+        let (half, most) = (run.within(0.5), run.within(0.99));
+        say(&format!("| {name} | {half} µs | {most} µs |"))?;
+    }
+    Ok(())
+}
+
+/// What a hit costs among few and among many held, for one token and for many.
+pub(crate) fn flat(plan: &Plan, certificate: &Certificate, most: usize) -> Outcome<()> {
+    say("\n| photos held, tokens | µs of processor per hit |\n|---|---|")?;
+    for (held, tokens) in [
+        (1_000, 1),
+        (OWNERS, 1),
+        (most, 1),
+        (OWNERS, 1_000),
+        (100_000, 100_000),
+    ] {
+        let flags = ["--cache-memory=64GiB", "--proofs=1000000"];
+        let pair = Pair::start(plan, certificate, SERVER, &flags)?;
+        let mut from = 0;
+        while from < held {
+            let until = (from + LIST).min(held);
+            pair.warm(&world::requests_of(Kind::Metadata, tokens, from..until))?;
+            from = until;
+        }
+        let step = (held / LIST).max(1);
+        let sample = world::requests_every(Kind::Metadata, tokens, held, step);
+        let cost = pair.cost(plan, &sample)?;
+        let memory = pair.proxy.resident() / 1024;
+        say(&format!(
+            "| {held}, {tokens} | {cost:.1} ({memory} MiB resident) |"
+        ))?;
+    }
+    Ok(())
+}
+
+/// What a hit costs on one core and on two: how much of the second is gained.
+pub(crate) fn cores(plan: &Plan, certificate: &Certificate) -> Outcome<()> {
+    let requests = world::requests(Kind::Small, 1_000);
+    let mut costs = Vec::new();
+    for cores in [SERVER, "0,1"] {
+        let pair = Pair::start(plan, certificate, cores, &[])?;
+        pair.warm(&requests)?;
+        costs.push(pair.cost(plan, &requests)?);
+    }
+    if let [one, two] = costs.as_slice() {
+        let factor = 2.0 * one / two;
+        say(&format!(
+            "\none core: {one:.1} µs of processor per hit; two: {two:.1} µs, so two do {factor:.2} × the work of one"
+        ))?;
+    }
+    Ok(())
+}
+
+/// How long hits take while others miss, and while purges walk through what is held.
+pub(crate) fn storm(plan: &Plan, certificate: &Certificate) -> Outcome<()> {
+    let admin = crate::servers::free()?;
+    let flag = format!("--admin={admin}");
+    let pair = Pair::start(plan, certificate, SERVER, &[flag.as_str()])?;
+    let requests = world::requests(Kind::Small, 1_000);
+    pair.warm(&requests)?;
+    let time = plan.time * 3;
+    // Few enough that the server has time left: else what is measured is the queue before it.
+    let hits = || load::run(pair.proxy.plain, &requests, 4, Until::Time(time));
+    say("\n| hits, 4 connections | p50 | p99 | p99 against alone |\n|---|---|---|---|")?;
+    let mut alone = 0.0;
+    for round in 0..plan.rounds {
+        for (name, what) in [
+            ("alone", None),
+            ("while others miss", Some(true)),
+            ("during purges", Some(false)),
+        ] {
+            let over = AtomicBool::new(false);
+            let run = std::thread::scope(|scope| -> Outcome<Run> {
+                let other = scope.spawn(|| match what {
+                    Some(true) => misses(pair.proxy.plain, round, &over),
+                    Some(false) => purges(admin, &over),
+                    None => Ok(()),
+                });
+                let run = hits();
+                over.store(true, Ordering::Relaxed);
+                other.join().map_err(|_| "the other load failed")??;
+                Ok(run?)
+            })?;
+            let most = f64::from(run.within(0.99));
+            if what.is_none() {
+                alone = most;
+            }
+            let (half, times) = (run.within(0.5), most / alone);
+            say(&format!(
+                "| {name} | {half} µs | {most:.0} µs | {times:.2} × |"
+            ))?;
+        }
+    }
+    say(&format!("flags: {}", pair.flags.join(" ")))
+}
+
+/// Asks for what nobody has asked for, four at a time.
+fn misses(proxy: SocketAddr, round: usize, over: &AtomicBool) -> Outcome<()> {
+    let mut from = COLD + round * 1_000_000;
+    while !over.load(Ordering::Relaxed) {
+        let list = world::requests_of(Kind::Small, 1, from..from + 200);
+        load::run(proxy, &list, 4, Until::Each)?;
+        from += 200;
+    }
+    Ok(())
+}
+
+/// Purges one who has no photo here, again and again: each walks through everything held.
+fn purges(admin: SocketAddr, over: &AtomicBool) -> Outcome<()> {
+    let body = r#"{"owner":"nobody@nowhere.example"}"#;
+    while !over.load(Ordering::Relaxed) {
+        let mut stream = TcpStream::connect(admin)?;
+        write!(
+            stream,
+            "POST /purge HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        if !answer.starts_with("HTTP/1.1 200") {
+            return Err(answer.into());
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
+}

@@ -1,0 +1,218 @@
+//! What each room takes of a hit, in nanoseconds and allocations.
+//!
+//! `cargo bench --bench rooms`; words choose benches by name. The same request as in
+//! `benches/hits`: a photo of one of 1,000 owners, a token of 1,800 bytes. `whole` is all of them
+//! together, without the listener.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+use bytes::Bytes;
+use divan::{AllocProfiler, Bencher, black_box};
+use graph_photo_proxy::app::App;
+use graph_photo_proxy::cache::{Authority, Held, Key, Lookup};
+use graph_photo_proxy::clock::Clock;
+use graph_photo_proxy::config::Config;
+use graph_photo_proxy::render::{Answer, Asked, CacheStatus, Outcome};
+use graph_photo_proxy::route::{self, PhotoRequest, Recognition};
+use http::{HeaderMap, Method, Request, Uri, header};
+use http_body_util::Empty;
+use tokio::runtime::Runtime;
+
+#[global_allocator]
+static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
+
+const OWNERS: usize = 1_000;
+
+fn main() {
+    divan::main();
+}
+
+fn target(owner: usize) -> String {
+    format!("/v1.0/users/{owner:08x}-1234-4567-89ab-0123456789ab/photos/48x48/$value")
+}
+
+fn request(target: &str, token: &str) -> Request<Empty<Bytes>> {
+    Request::get(target)
+        .header(header::HOST, "localhost")
+        .header(header::ACCEPT, "*/*")
+        .header(header::USER_AGENT, "app")
+        .header(header::AUTHORIZATION, format!("Bearer {token}"))
+        .body(Empty::new())
+        .expect("a request")
+}
+
+fn token(nth: usize) -> String {
+    format!("{nth:04}{}", "aZ3-_".repeat(360))
+}
+
+/// The proxy with every photo held, and its upstream.
+struct World {
+    runtime: Runtime,
+    app: App,
+    upstream: String,
+}
+
+impl World {
+    fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let upstream = format!("http://{}", listener.local_addr().expect("an address"));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                std::thread::spawn(move || graph(stream));
+            }
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let settings = [
+            ("listen", "127.0.0.1:0"),
+            ("admin", "off"),
+            ("upstream", upstream.as_str()),
+        ];
+        let config = Config::with(settings).expect("settings");
+        let app = runtime
+            .block_on(async { App::bind_with(config, Clock::by_hand()) })
+            .expect("the proxy");
+        runtime.block_on(async {
+            for owner in 0..OWNERS {
+                app.proxy().answer(request(&target(owner), &token(0))).await;
+            }
+        });
+        Self {
+            runtime,
+            app,
+            upstream,
+        }
+    }
+
+    /// The key under which one of the photos is held.
+    fn key(&self, owner: usize) -> Key {
+        let rooms = self.app.rooms();
+        let request = request(&target(owner), &token(0));
+        let caller = rooms.identity.caller(request.headers(), rooms.clock.now());
+        let caller = caller.expect("a token");
+        let photo = recognised(request.method(), request.uri(), request.headers());
+        let authority = format!("{}/", self.upstream);
+        Key {
+            partition: rooms.identity.own_partition(&caller),
+            owner: photo.owner,
+            view: photo.view,
+            size: photo.size,
+            variant: photo.variant,
+            version: photo.version,
+            authority: Authority::of(&authority),
+        }
+    }
+
+    fn held(&self, key: &Key) -> Held {
+        let rooms = self.app.rooms();
+        match rooms.cache.lookup(key, key.partition, rooms.clock.now()) {
+            Lookup::Fresh(held) => held,
+            other => unreachable!("it was stored: {other:?}"),
+        }
+    }
+}
+
+/// Graph, as far as it is needed.
+fn graph(stream: TcpStream) -> Option<()> {
+    let _ = stream.set_read_timeout(Some(Duration::from_secs(600)));
+    let mut reader = BufReader::new(stream.try_clone().ok()?);
+    let mut writer = stream;
+    let mut line = String::new();
+    loop {
+        line.clear();
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        if line.trim().is_empty() {
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nETag: \"0123456789abcdef\"\r\n\
+                        Date: Thu, 01 Jan 2026 00:00:00 GMT\r\nContent-Length: 2000\r\n\r\n";
+            let answer = [head.as_bytes(), &[7; 2_000]].concat();
+            writer.write_all(&answer).ok()?;
+        }
+    }
+}
+
+fn recognised(method: &Method, target: &Uri, headers: &HeaderMap) -> PhotoRequest {
+    match route::recognise(method, target, headers, false) {
+        Recognition::Read(photo) => photo,
+        other => unreachable!("it is a photo: {other:?}"),
+    }
+}
+
+#[divan::bench(args = ["id", "name", "metadata", "other"])]
+fn recognise(bencher: Bencher<'_, '_>, what: &str) {
+    let target = match what {
+        "id" => target(1),
+        "name" => "/v1.0/users/someone@company.example/photo/$value".to_owned(),
+        "metadata" => "/v1.0/me/photo?$select=id,width".to_owned(),
+        _ => "/v1.0/me/messages?$top=10".to_owned(),
+    };
+    let request = request(&target, &token(0));
+    bencher.bench_local(|| {
+        route::recognise(
+            black_box(request.method()),
+            request.uri(),
+            request.headers(),
+            false,
+        )
+    });
+}
+
+#[divan::bench(args = ["seen", "unknown"])]
+fn credential(bencher: Bencher<'_, '_>, what: &str) {
+    let world = World::new();
+    let rooms = world.app.rooms();
+    let nth = usize::from(what == "unknown");
+    let request = request(&target(0), &token(nth));
+    let now = rooms.clock.now();
+    bencher.bench_local(|| rooms.identity.caller(black_box(request.headers()), now));
+}
+
+#[divan::bench]
+fn lookup(bencher: Bencher<'_, '_>) {
+    let world = World::new();
+    let rooms = world.app.rooms();
+    let keys: Vec<Key> = (0..OWNERS).map(|owner| world.key(owner)).collect();
+    let mut keys = keys.iter().cycle();
+    let now = rooms.clock.now();
+    bencher.bench_local(|| {
+        let key = keys.next().expect("a cycle has no end");
+        rooms.cache.lookup(black_box(key), key.partition, now)
+    });
+}
+
+#[divan::bench]
+fn render(bencher: Bencher<'_, '_>) {
+    let world = World::new();
+    let rooms = world.app.rooms();
+    let held = world.held(&world.key(0));
+    let request = request(&target(0), &token(0));
+    let now = rooms.clock.now();
+    bencher.bench_local(|| {
+        let outcome = Outcome {
+            answer: Answer::Held(held.clone()),
+            status: CacheStatus::hit(),
+        };
+        let asked = Asked {
+            headers: request.headers(),
+            head: false,
+            key: None,
+        };
+        outcome.reply(asked, &rooms.ids, black_box(now))
+    });
+}
+
+#[divan::bench]
+fn whole(bencher: Bencher<'_, '_>) {
+    let world = World::new();
+    let targets: Vec<String> = (0..OWNERS).map(target).collect();
+    let token = token(0);
+    let mut targets = targets.iter().cycle();
+    bencher
+        .with_inputs(|| request(targets.next().expect("a cycle has no end"), &token))
+        .bench_local_values(|request| world.runtime.block_on(world.app.proxy().answer(request)));
+}
