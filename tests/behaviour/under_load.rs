@@ -107,10 +107,16 @@ fn note(fared: &Fared, answer: Result<http::Response<Bytes>, hyper::Error>) {
     match answer {
         Ok(answer) if answer.status() == 200 && answer.body() == BODY => fared.well(),
         Ok(answer) => fared.lose(format!("http/2: {answer:?}")),
-        // It was never sent: the other end takes no more on this connection.
-        Err(error) if fared.is_leaving() && error.is_canceled() => {}
+        // It was never taken: the other end takes no more on this connection, and whoever asks
+        // may ask again (RFC 9113 §6.8).
+        Err(error) if fared.is_leaving() && (error.is_canceled() || is_leave(&error)) => {}
         Err(error) => fared.lose(format!("http/2: {error:?}")),
     }
+}
+
+/// Whether a stream was beyond the last one that a leaving server takes.
+fn is_leave(error: &hyper::Error) -> bool {
+    format!("{error:?}").contains("NO_ERROR, Remote")
 }
 
 /// Asks eight questions at a time on one connection.

@@ -64,7 +64,11 @@ impl Binary {
         let is_set = |key: &str| settings.iter().any(|(set, _)| *set == key);
         let address = next("listen http://");
         let secure = is_set("tls_listen").then(|| next("tls_listen https://"));
-        let scheme = if is_set("admin_tls_cert") { "https" } else { "http" };
+        let scheme = if is_set("admin_tls_cert") {
+            "https"
+        } else {
+            "http"
+        };
         let admin = is_set("admin").then(|| next(&format!("admin {scheme}://")));
         Self {
             child,
