@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::fmt::Write as _;
 use std::io::{ErrorKind, IoSlice, Read as _, Write as _};
 use std::sync::Arc;
 
@@ -43,7 +44,7 @@ pub(crate) fn kernel(kind: Kind) -> Outcome<()> {
     let body = world::body(kind, 0);
     let mut head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n", body.len());
     for (name, value) in FIELDS {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        let _ = write!(head, "{name}: {value}\r\n");
     }
     head.push_str("\r\n");
     let mut poll = Poll::new()?;

@@ -14,7 +14,7 @@
 //! The server has core 0 for itself, the generator and the simulated Graph core 1. All servers
 //! of a table are warm at the same time and take turns, so that what else the machine does
 //! falls on all of them; the median of the rounds counts, lowest and highest are the spread.
-//! Peers (nginx, HAProxy, Varnish, Traffic Server, `h2load` as generator for TLS) are measured
+//! Peers (nginx, `HAProxy`, Varnish, Traffic Server, `h2load` as generator for TLS) are measured
 //! where they are installed; `benches/hits/run.sh` installs them.
 
 #![expect(
@@ -30,6 +30,7 @@ mod servers;
 mod world;
 
 use std::error::Error;
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
@@ -301,7 +302,7 @@ impl Targets {
         let file = std::env::temp_dir().join(format!("hits-{}-targets", std::process::id()));
         let mut text = String::new();
         for owner in 0..world::OWNERS {
-            text.push_str(&format!("https://localhost{}\n", kind.path(owner)));
+            let _ = writeln!(text, "https://localhost{}", kind.path(owner));
         }
         std::fs::write(&file, text)?;
         Ok(Self { file })
@@ -353,15 +354,15 @@ fn print(plan: &Plan, way: Way, tokens: usize, rows: &[Row]) -> Outcome<()> {
         let mut line = format!("| {} |", row.who.name());
         for (at, cost) in row.costs.iter().enumerate() {
             let (least, most) = cost.spread();
-            line.push_str(&format!(" {:.1} ({least:.1}–{most:.1})", cost.median()));
+            let _ = write!(line, " {:.1} ({least:.1}–{most:.1})", cost.median());
             let other = if row.who == Who::Proxy { hyper } else { proxy };
             let other = other
                 .and_then(|other| other.costs.get(at))
                 .map(Cost::median);
             if let Some(other) = other.filter(|_| row.who == Who::Proxy) {
-                line.push_str(&format!(", {:.2} × bare hyper", cost.median() / other));
+                let _ = write!(line, ", {:.2} × bare hyper", cost.median() / other);
             } else if let Some(other) = other {
-                line.push_str(&format!(", {:.2} × ours", cost.median() / other));
+                let _ = write!(line, ", {:.2} × ours", cost.median() / other);
             }
             line.push_str(" |");
         }

@@ -80,7 +80,7 @@ pub(crate) struct Server {
 pub(crate) struct Certificate {
     pub(crate) chain: PathBuf,
     pub(crate) key: PathBuf,
-    /// Both in one file, as HAProxy wants them.
+    /// Both in one file, as `HAProxy` wants them.
     pub(crate) both: PathBuf,
 }
 
@@ -191,7 +191,7 @@ impl Server {
         ports: [SocketAddr; 2],
         place: PathBuf,
     ) -> Outcome<Self> {
-        let log = fs::File::create(place.join("log"))?;
+        let log = fs::File::create(place.join("output"))?;
         let child = Command::new("taskset")
             .args(["-c", setting.cores])
             .args(words)
@@ -212,7 +212,7 @@ impl Server {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        let log = fs::read_to_string(server.place.join("log")).unwrap_or_default();
+        let log = fs::read_to_string(server.place.join("output")).unwrap_or_default();
         Err(format!("{} does not start: {log}", who.name()).into())
     }
 

@@ -6,8 +6,7 @@
 //! cargo bench --profile counted --no-default-features --bench instructions -- record   # takes the figures of now
 //! ```
 //!
-//! The recorded figures are of that profile, which is quick to build; a release takes some 40 %
-//! of them.
+//! The recorded figures are of that profile, which is quick to build; a release takes fewer.
 //!
 //! One caller and one kept connection over loopback, everything in one thread, so that nothing
 //! depends on how tasks happen to meet. Caller and server are counted together; the caller's
@@ -19,6 +18,7 @@
 )]
 
 use std::error::Error;
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -85,7 +85,7 @@ fn compare(record: bool) -> Outcome<()> {
         if change.is_none_or(|change| change > TOLERATED) {
             risen.push(case);
         }
-        lines.push_str(&format!("{case}\t{instructions:.0}\t{allocations:.1}\n"));
+        let _ = writeln!(lines, "{case}\t{instructions:.0}\t{allocations:.1}");
     }
     if record {
         fs::write(RECORDED, lines)?;

@@ -116,7 +116,7 @@ enum Wish {
     /// A photo.
     Photo(Box<Unserved>),
     /// A change of one.
-    Write(PhotoWrite),
+    Write(Box<PhotoWrite>),
     /// Several requests in one.
     Batch(Option<ApiVersion>),
     /// Whatever else Graph has.
@@ -196,7 +196,7 @@ impl Proxy {
         }
         match route::recognise(method, target, request.headers(), has_body) {
             Recognition::Read(photo) => self.recall(request, photo, now).map_err(Wish::Photo),
-            Recognition::Write(write) => Err(Wish::Write(write)),
+            Recognition::Write(write) => Err(Wish::Write(Box::new(write))),
             Recognition::Batch(version) => Err(Wish::Batch(version)),
             Recognition::Other => Err(Wish::Other),
         }
