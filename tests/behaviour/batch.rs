@@ -637,6 +637,25 @@ async fn an_answer_too_large_to_read_streams_with_ours_at_its_beginning() {
 }
 
 #[tokio::test]
+async fn a_write_whose_answer_is_too_large_to_read_may_have_been_done() {
+    let held = format!("{{\"responses\":[{}]}}", jpeg("1", "one"));
+    let large = json!({"id": "2", "status": 200, "body": "x".repeat(17 << 20)});
+    let written = json!({"responses": [{"id": "w", "status": 204}, large]}).to_string();
+    let (base, asked) = scripted(vec![held.clone(), written, held]).await;
+    let proxy = Proxy::start(&[], &base, Clock::by_hand()).await;
+    let alone = body(&[get("1", "/users/a@x.example/photo/$value")]);
+    send_to(&proxy, BATCH, "opaque-token", &alone).await;
+    send_to(&proxy, BATCH, "opaque-token", &alone).await;
+    assert_eq!(asked.lock().unwrap().len(), 1, "it is held");
+    let write = json!({"id": "w", "method": "DELETE", "url": "/users/a@x.example/photo/$value"});
+    let both = body(&[write, get("2", "/me/x")]);
+    let reply = send_to(&proxy, BATCH, "opaque-token", &both).await;
+    assert_eq!(reply.status, 200);
+    send_to(&proxy, BATCH, "opaque-token", &alone).await;
+    assert_eq!(asked.lock().unwrap().len(), 3, "Graph is asked again");
+}
+
+#[tokio::test]
 async fn a_batch_that_trickles_is_given_up_after_the_time_a_photo_has() {
     let world = World::with(&[("photo_timeout", "200ms")], |_| {}).await;
     let address = world.proxy.address;
