@@ -70,7 +70,7 @@ impl Demand {
             return true;
         }
         match self.max_stale {
-            Some(most) => !stored.must_revalidate && stored.staleness(now) <= most,
+            Some(most) => !stored.freshness.must_revalidate && stored.staleness(now) <= most,
             // A caller that names an age does not want a stale answer (RFC 9111 §5.2.1.1).
             None => self.max_age.is_none() && self.min_fresh.is_none(),
         }

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, HeaderValue, header};
 
 use super::config::{Config, UpstreamDirectives};
-use super::stored::{Kind, StoredResponse};
+use super::stored::Kind;
 use crate::clock::Time;
 
 /// The largest age or lifetime counted with, in seconds (RFC 9111 §1.2.2: at least 2^31).
@@ -78,7 +78,7 @@ impl Freshness {
     /// The freshness of `before`, which an answer with these fields confirms. Directives that
     /// the answer does not repeat stay as they were (RFC 9111 §3.2).
     #[must_use]
-    pub fn retaining(self, config: &Config, before: &StoredResponse, fields: &HeaderMap) -> Self {
+    pub fn retaining(self, config: &Config, before: &Self, fields: &HeaderMap) -> Self {
         let repeated =
             fields.contains_key(header::CACHE_CONTROL) || fields.contains_key(header::EXPIRES);
         if repeated || config.upstream_directives != UpstreamDirectives::Honour {

@@ -74,12 +74,7 @@ impl Cache {
             own_etag,
             body,
             asked: answered.asked,
-            initial_age: freshness.initial_age,
-            lifetime: freshness.lifetime,
-            stale_while_revalidate: freshness.stale_while_revalidate,
-            stale_if_error: freshness.stale_if_error,
-            must_revalidate: freshness.must_revalidate,
-            hold: freshness.hold,
+            freshness,
             born: answered.born,
             subject: place.subject.clone(),
             space: place.space,
@@ -109,7 +104,7 @@ impl Cache {
         let kind = before.response.kind;
         let config = self.config();
         let freshness = Freshness::of(&config, kind, answered, now, self.jitter());
-        let freshness = freshness.retaining(&config, &before.response, answered);
+        let freshness = freshness.retaining(&config, &before.response.freshness, answered);
         let mut fields = before.response.fields.clone();
         fields.update(StoredFields::of(answered).dated(now));
         let (body, slot) = again(&before.response.body, &before.bytes);
@@ -117,12 +112,7 @@ impl Cache {
             fields,
             body,
             asked,
-            initial_age: freshness.initial_age,
-            lifetime: freshness.lifetime,
-            stale_while_revalidate: freshness.stale_while_revalidate,
-            stale_if_error: freshness.stale_if_error,
-            must_revalidate: freshness.must_revalidate,
-            hold: freshness.hold,
+            freshness,
             born,
             subject: place.subject.clone(),
             space: place.space,
@@ -163,8 +153,11 @@ impl Cache {
                 continue;
             }
             let response = StoredResponse {
-                lifetime: Duration::ZERO,
-                stale_while_revalidate: Duration::ZERO,
+                freshness: Freshness {
+                    lifetime: Duration::ZERO,
+                    stale_while_revalidate: Duration::ZERO,
+                    ..held.freshness
+                },
                 ..StoredResponse::clone(&held)
             };
             let slot = Slot::Response(Arc::new(response));
@@ -183,10 +176,10 @@ impl Cache {
         if !self.believes(place, held.response.born, now) {
             return Err(NotStored::Written);
         }
-        let seconds = held.response.hold.as_secs().saturating_add(1);
+        let seconds = held.response.freshness.hold.as_secs().saturating_add(1);
         self.longest_hold.fetch_max(seconds, Ordering::Relaxed);
         if let (StoredBody::Shared(body), Some(slot)) = (&held.response.body, slot) {
-            let slot = Slot::Body(slot, held.response.hold);
+            let slot = Slot::Body(slot, held.response.freshness.hold);
             self.slots
                 .insert(SlotKey::Body(Arc::clone(&body.key)), slot);
         }

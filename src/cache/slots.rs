@@ -105,7 +105,7 @@ impl Slot {
 
     fn hold(&self) -> Duration {
         match self {
-            Self::Response(response) => response.hold,
+            Self::Response(response) => response.freshness.hold,
             Self::Body(_, hold) => *hold,
         }
     }

@@ -131,9 +131,9 @@ impl Cache {
         let staleness = response.staleness(now);
         if response.is_fresh(now) {
             Lookup::Fresh(held)
-        } else if staleness < response.stale_while_revalidate {
+        } else if staleness < response.freshness.stale_while_revalidate {
             Lookup::Stale(held)
-        } else if staleness < response.stale_if_error {
+        } else if staleness < response.freshness.stale_if_error {
             Lookup::Expired(held)
         } else {
             Lookup::Doubted(held)

@@ -9,6 +9,7 @@ use http::{HeaderValue, StatusCode, header};
 
 use super::doubt::Born;
 use super::fields::StoredFields;
+use super::freshness::Freshness;
 use super::key::BodyKey;
 use crate::clock::Time;
 use crate::identity::{Space, Subject};
@@ -91,18 +92,8 @@ pub struct StoredResponse {
     pub length: u64,
     /// When Graph's word about it was asked for; its age counts from here.
     pub asked: Time,
-    /// The age it arrived with (RFC 9111 §4.2.3).
-    pub initial_age: Duration,
-    /// How long it is fresh (RFC 9111 §4.2.1).
-    pub lifetime: Duration,
-    /// How long past its lifetime it may be shown while it is revalidated.
-    pub stale_while_revalidate: Duration,
-    /// How long past its lifetime it may be shown when Graph cannot be had.
-    pub stale_if_error: Duration,
-    /// Whether it may never be used stale (RFC 9111 §5.2.2.2, §5.2.2.4).
-    pub must_revalidate: bool,
-    /// How long it is held at all.
-    pub hold: Duration,
+    /// How long it is good for, counted from then.
+    pub freshness: Freshness,
     /// Which writes it may not know of.
     pub born: Born,
     /// What it is about, for doubting it after a write.
@@ -151,12 +142,12 @@ impl StoredResponse {
     /// Counting begins late, so that a hit before that touches nothing that others write.
     pub fn wants_refresh(&self, now: Time) -> bool {
         let remaining = self.remaining(now);
-        if remaining > self.lifetime / 5 {
+        if remaining > self.freshness.lifetime / 5 {
             return false;
         }
         let asked_before = self.popularity.asks.fetch_add(1, Ordering::Relaxed) > 0;
         asked_before
-            && remaining <= self.lifetime / 10
+            && remaining <= self.freshness.lifetime / 10
             && !self.popularity.refreshing.swap(true, Ordering::Relaxed)
     }
 
@@ -172,22 +163,24 @@ impl StoredResponse {
 
     /// Its age at `now` (RFC 9111 §4.2.3).
     pub fn age(&self, now: Time) -> Duration {
-        self.initial_age.saturating_add(now.since(self.asked))
+        self.freshness
+            .initial_age
+            .saturating_add(now.since(self.asked))
     }
 
     /// What is left of its lifetime; zero once it is stale.
     pub fn remaining(&self, now: Time) -> Duration {
-        self.lifetime.saturating_sub(self.age(now))
+        self.freshness.lifetime.saturating_sub(self.age(now))
     }
 
     /// How far past its lifetime it is; zero while it is fresh.
     pub fn staleness(&self, now: Time) -> Duration {
-        self.age(now).saturating_sub(self.lifetime)
+        self.age(now).saturating_sub(self.freshness.lifetime)
     }
 
     /// Whether it is fresh (RFC 9111 §4.2).
     pub fn is_fresh(&self, now: Time) -> bool {
-        self.lifetime > self.age(now)
+        self.freshness.lifetime > self.age(now)
     }
 }
 

@@ -373,7 +373,7 @@ impl Told<'_> {
             detail: not_stored.map(Detail::NotStored),
             ..self.status(graph)
         };
-        let reusable = !held.response.must_revalidate || held.response.is_fresh(now);
+        let reusable = !held.response.freshness.must_revalidate || held.response.is_fresh(now);
         let landing = match not_stored {
             None | Some(NotStored::Written) if reusable => {
                 Landing::Shared(Word::Answer(held.clone(), status))

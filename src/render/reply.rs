@@ -253,7 +253,7 @@ fn write_cache_control(text: &mut Text, stored: &StoredResponse, now: Time) {
     }
     text.push("private, max-age=");
     text.number((stored.age(now) + stored.remaining(now)).as_secs());
-    if stored.must_revalidate {
+    if stored.freshness.must_revalidate {
         text.push(", must-revalidate");
     }
 }
