@@ -1,16 +1,9 @@
 //! Promise 3 under a crowd: one question to Graph, whoever asks it at once, and nobody fails
 //! because of somebody else.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot be set up has failed"
-)]
-
 use std::time::Duration;
 
-use graph_photo_proxy::demo::{Fault, Hold, RetryAfter, TokenSpec};
-use http::Method;
-use http_body_util::Full;
+use graph_photo_proxy::demo::{Fault, Hold, RetryAfter};
 use tokio::task::JoinSet;
 
 use crate::support::{Reply, World};
@@ -38,12 +31,7 @@ async fn while_they_wait(
 fn ask_all(world: &World, path: &str, tokens: &[String]) -> JoinSet<Reply> {
     let mut asking = JoinSet::new();
     for token in tokens {
-        let request = world
-            .proxy
-            .request(Method::GET, path, token)
-            .body(Full::default())
-            .unwrap();
-        asking.spawn(world.proxy.sending(request));
+        asking.spawn(world.proxy.getting(path, token));
     }
     asking
 }
@@ -200,12 +188,7 @@ async fn a_leader_who_hangs_up_at_once_fails_nobody_and_costs_nothing_more() {
     let world = World::start().await;
     let (path, token) = (path(&world, 3), world.token(0));
     let hold = world.graph.hold();
-    let request = world
-        .proxy
-        .request(Method::GET, &path, &token)
-        .body(Full::default())
-        .unwrap();
-    let leader = tokio::spawn(world.proxy.sending(request));
+    let leader = tokio::spawn(world.proxy.getting(&path, &token));
     hold.waiting(1).await;
     leader.abort();
     assert!(leader.await.is_err());
@@ -239,7 +222,7 @@ async fn beyond_the_bound_nobody_waits() {
 async fn beyond_the_bound_what_is_held_is_served_stale() {
     let settings = [("waiting_callers", "1"), ("stale_while_revalidate", "0s")];
     let world = World::with(&settings, |_| {}).await;
-    let (path, token) = (path(&world, 3), long_lived(&world));
+    let (path, token) = (path(&world, 3), world.long_lived());
     world.get(&path, &token).await;
     world.later(Duration::from_secs(3_599));
     // Freshens the proof, not the photo.
@@ -265,10 +248,4 @@ async fn beyond_the_bound_what_is_held_is_served_stale() {
             .all(|reply| reply.status == 200)
     );
     assert_eq!(world.graph.count(), 1);
-}
-
-/// A token of the first person that lasts a day.
-fn long_lived(world: &World) -> String {
-    let spec = TokenSpec::of(&world.person(0)).lasting(Duration::from_hours(24));
-    world.graph.issue(&spec)
 }

@@ -25,8 +25,7 @@ async fn page(world: &World, paths: &[String], token: &str, first: u64) -> Vec<R
     let hold = world.graph.hold();
     let mut faces = JoinSet::new();
     for path in paths {
-        let request = world.proxy.request(Method::GET, path, token);
-        faces.spawn(world.proxy.sending(request.body(Full::default()).unwrap()));
+        faces.spawn(world.proxy.getting(path, token));
     }
     until("the first question", || world.graph.count() >= first).await;
     hold.release();
@@ -48,11 +47,17 @@ async fn warm(world: &World, paths: &[String], token: &str) {
     }
 }
 
-#[tokio::test]
-async fn a_page_of_held_faces_costs_a_new_token_of_the_tenant_one_call() {
+/// A tenant in which a page of faces is held.
+async fn held_page() -> (World, Vec<String>) {
     let world = tenant().await;
     let paths = paths(&world);
     warm(&world, &paths, &world.token(0)).await;
+    (world, paths)
+}
+
+#[tokio::test]
+async fn a_page_of_held_faces_costs_a_new_token_of_the_tenant_one_call() {
+    let (world, paths) = held_page().await;
     let replies = page(&world, &paths, &world.token(20), 1).await;
     assert!(replies.iter().all(|reply| reply.status == 200));
     assert_eq!(replies.iter().filter(|reply| reply.is_hit()).count(), 11);
@@ -109,8 +114,7 @@ async fn a_face_that_must_be_asked_for_anyway_brings_the_first_word() {
         let cold = photo(&world.person(FACES + 1));
         let mut faces = JoinSet::new();
         let mut ask = |path: &str| {
-            let request = world.proxy.request(Method::GET, path, &token);
-            faces.spawn(world.proxy.sending(request.body(Full::default()).unwrap()));
+            faces.spawn(world.proxy.getting(path, &token));
         };
         ask(&cold);
         until("the first question", || world.graph.count() == 1).await;
@@ -144,16 +148,13 @@ async fn a_batch_has_its_first_word_from_the_face_that_is_not_held() {
 
 #[tokio::test]
 async fn a_face_that_is_not_there_is_no_word_about_the_others() {
-    let world = tenant().await;
-    let paths = paths(&world);
-    warm(&world, &paths, &world.token(0)).await;
+    let (world, paths) = held_page().await;
     world.graph.clear_seen();
     let token = world.token(20);
     let hold = world.graph.hold();
     let mut faces = JoinSet::new();
     let mut ask = |path: &str| {
-        let request = world.proxy.request(Method::GET, path, &token);
-        faces.spawn(world.proxy.sending(request.body(Full::default()).unwrap()));
+        faces.spawn(world.proxy.getting(path, &token));
     };
     // Graph accepts the token, and tells nothing of what it lets it see.
     ask("/v1.0/users/00000000-0000-4000-8000-000000000000/photo/$value");
@@ -173,9 +174,7 @@ async fn a_face_that_is_not_there_is_no_word_about_the_others() {
 
 #[tokio::test]
 async fn a_token_that_graph_refuses_waits_for_nobodys_photo() {
-    let world = tenant().await;
-    let paths = paths(&world);
-    warm(&world, &paths, &world.token(0)).await;
+    let (world, paths) = held_page().await;
     let replies = page(&world, &paths, &forged(&world.token(20)), 1).await;
     assert!(replies.iter().all(|reply| reply.status == 401));
     assert!(replies.iter().all(|reply| reply.mark().is_none()));
@@ -184,9 +183,7 @@ async fn a_token_that_graph_refuses_waits_for_nobodys_photo() {
 
 #[tokio::test]
 async fn one_token_does_not_wait_for_the_word_about_another() {
-    let world = tenant().await;
-    let paths = paths(&world);
-    warm(&world, &paths, &world.token(0)).await;
+    let (world, paths) = held_page().await;
     world.graph.clear_seen();
     let hold = world.graph.hold();
     let mut asking = JoinSet::new();
@@ -194,8 +191,7 @@ async fn one_token_does_not_wait_for_the_word_about_another() {
         .iter()
         .zip([world.token(20), forged(&world.token(20))])
     {
-        let request = world.proxy.request(Method::GET, path, &token);
-        asking.spawn(world.proxy.sending(request.body(Full::default()).unwrap()));
+        asking.spawn(world.proxy.getting(path, &token));
     }
     until("both questions", || world.graph.count() == 2).await;
     hold.release();
@@ -206,9 +202,7 @@ async fn one_token_does_not_wait_for_the_word_about_another() {
 
 #[tokio::test]
 async fn a_face_that_graph_forbids_is_asked_for_though_the_page_is_held() {
-    let world = tenant().await;
-    let paths = paths(&world);
-    warm(&world, &paths, &world.token(0)).await;
+    let (world, paths) = held_page().await;
     // The one that asks first is refused: that is no word about the others.
     world
         .graph
@@ -223,21 +217,13 @@ async fn a_face_that_graph_forbids_is_asked_for_though_the_page_is_held() {
 
 #[tokio::test]
 async fn a_leader_that_hangs_up_keeps_nobody_waiting() {
-    let world = tenant().await;
-    let paths = paths(&world);
-    warm(&world, &paths, &world.token(0)).await;
+    let (world, paths) = held_page().await;
     world.graph.clear_seen();
     let token = world.token(20);
     let hold = world.graph.hold();
-    let request = world
-        .proxy
-        .request(Method::GET, paths.first().unwrap(), &token);
-    let first = tokio::spawn(world.proxy.sending(request.body(Full::default()).unwrap()));
+    let first = tokio::spawn(world.proxy.getting(paths.first().unwrap(), &token));
     until("the first question", || world.graph.count() == 1).await;
-    let request = world
-        .proxy
-        .request(Method::GET, paths.get(1).unwrap(), &token);
-    let second = tokio::spawn(world.proxy.sending(request.body(Full::default()).unwrap()));
+    let second = tokio::spawn(world.proxy.getting(paths.get(1).unwrap(), &token));
     first.abort();
     until("the second question", || world.graph.count() == 2).await;
     hold.release();
@@ -246,9 +232,7 @@ async fn a_leader_that_hangs_up_keeps_nobody_waiting() {
 
 #[tokio::test]
 async fn a_batch_of_held_faces_costs_a_new_token_one_call() {
-    let world = tenant().await;
-    let paths = paths(&world);
-    warm(&world, &paths, &world.token(0)).await;
+    let (world, _) = held_page().await;
     world.graph.clear_seen();
     let answer = batch(&world, &world.token(20)).await;
     assert!(statuses(&answer).iter().all(|status| *status == 200));
@@ -257,9 +241,7 @@ async fn a_batch_of_held_faces_costs_a_new_token_one_call() {
 
 #[tokio::test]
 async fn a_batch_with_a_refused_token_gets_no_photo() {
-    let world = tenant().await;
-    let paths = paths(&world);
-    warm(&world, &paths, &world.token(0)).await;
+    let (world, _) = held_page().await;
     let answer = batch(&world, &forged(&world.token(20))).await;
     assert_eq!(answer.status, 401);
     assert!(!String::from_utf8_lossy(&answer.body).contains("responses"));

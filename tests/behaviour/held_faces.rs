@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use graph_photo_proxy::demo::{Fault, RetryAfter, TokenSpec};
+use graph_photo_proxy::demo::{Fault, RetryAfter};
 use http::Method;
 use http_body_util::Full;
 use serde_json::{Value, json};
@@ -60,18 +60,11 @@ fn begins(world: &World, trouble: Trouble) {
     }
 }
 
-/// A token of the first person that lasts a day.
-fn long_lived(world: &World) -> String {
-    let spec = TokenSpec::of(&world.person(0)).lasting(Duration::from_hours(24));
-    world.graph.issue(&spec)
-}
-
 async fn page(world: &World, token: &str) -> Vec<Reply> {
     let mut faces = JoinSet::new();
     for n in 1..=FACES {
         let path = photo(&world.person(n));
-        let request = world.proxy.request(Method::GET, &path, token);
-        faces.spawn(world.proxy.sending(request.body(Full::default()).unwrap()));
+        faces.spawn(world.proxy.getting(&path, token));
     }
     faces.join_all().await
 }
@@ -115,7 +108,7 @@ async fn no_face_that_is_held_is_missing_whatever_happens_to_graph() {
         for (m, age) in AGES.into_iter().enumerate() {
             let sharing = ["token", "verified", "tenant"][(n + m) % 3];
             let world = World::with(&[("sharing", sharing)], |_| {}).await;
-            let token = long_lived(&world);
+            let token = world.long_lived();
             held_then(&world, &token, age, trouble).await;
             // Again and later: what was asked behind the first has failed by then.
             for later in [0, 30, 400] {
@@ -142,7 +135,7 @@ async fn a_face_that_is_not_held_takes_none_that_is_from_a_batch() {
         (Trouble::Noise, 502),
     ] {
         let world = World::start().await;
-        let token = long_lived(&world);
+        let token = world.long_lived();
         for n in 1..FACES {
             assert_eq!(
                 world.get(&photo(&world.person(n)), &token).await.status,

@@ -34,12 +34,7 @@ async fn ask_all(world: &World, reads: &Reads, before: usize, held: impl Fn() ->
     let mut asked = Vec::new();
     for (token, places) in reads {
         for place in places {
-            let request = world
-                .proxy
-                .request(Method::GET, place, token)
-                .body(http_body_util::Full::default())
-                .unwrap();
-            let asking = tokio::spawn(world.proxy.sending(request));
+            let asking = tokio::spawn(world.proxy.getting(place, token));
             asked.push((token.clone(), place.clone(), asking));
         }
     }

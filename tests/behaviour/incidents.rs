@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::Bytes;
 use graph_photo_proxy::demo::{Fault, TokenSpec};
-use http::Method;
-use http_body_util::Full;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -172,8 +169,7 @@ async fn callers_who_wait_together_are_one_principal_and_a_bad_token_waits_for_n
     let hold = world.graph.hold_on(&path);
     let mut crowd = JoinSet::new();
     for token in tokens.iter().chain([&bad]).cycle().take(25) {
-        let request = world.proxy.request(Method::GET, &path, token);
-        let sending = world.proxy.sending(request.body(Full::default()).unwrap());
+        let sending = world.proxy.getting(&path, token);
         let good = *token != bad;
         crowd.spawn(async move { (good, sending.await) });
     }
@@ -262,8 +258,7 @@ async fn exchanges_cancelled_anywhere_leave_nothing_for_the_next_caller() {
         let (owner, token) = (&people[round % 6], &tokens[round % 5]);
         let size = ["photo/$value", "photos/48x48/$value", "photo?x=1"][round % 3];
         let path = format!("/v1.0/users/{}/{size}", owner.id);
-        let request = world.proxy.request(Method::GET, &path, token);
-        let task = tokio::spawn(world.proxy.sending(request.body(Full::default()).unwrap()));
+        let task = tokio::spawn(world.proxy.getting(&path, token));
         for _ in 0..round % 37 {
             tokio::task::yield_now().await;
         }
@@ -627,10 +622,7 @@ async fn a_body_that_is_not_a_whole_photo_is_never_held() {
         let world = World::start().await;
         let (token, path) = (world.token(0), photo(&world.person(1)));
         world.graph.once(&path, fault.clone());
-        let request = world.proxy.request(Method::GET, &path, &token);
-        let sending = world
-            .proxy
-            .sending(request.body(Full::<Bytes>::default()).unwrap());
+        let sending = world.proxy.getting(&path, &token);
         // Some of these end in the middle, as they must.
         let _ = tokio::spawn(sending).await;
         let next = world.asks(&path, &token).await;

@@ -6,8 +6,6 @@
 )]
 
 use graph_photo_proxy::demo::Fault;
-use http::Method;
-use http_body_util::Full;
 use tokio::task::JoinSet;
 
 use crate::support::attack::{forged, photo, until};
@@ -21,8 +19,7 @@ fn forgeries(world: &World, n: usize) -> Vec<String> {
 }
 
 fn ask(world: &World, asking: &mut JoinSet<Reply>, path: &str, token: &str) {
-    let request = world.proxy.request(Method::GET, path, token);
-    asking.spawn(world.proxy.sending(request.body(Full::default()).unwrap()));
+    asking.spawn(world.proxy.getting(path, token));
 }
 
 /// Questions on their way and in the queue.
@@ -100,10 +97,8 @@ async fn a_token_new_to_us_has_its_turn_however_many_known_callers_wait() {
     assert_eq!(place, 2, "after the one on its way and one of the queue");
 }
 
-#[tokio::test]
-async fn a_photo_too_large_to_store_keeps_its_place_until_it_has_come_or_its_caller_has_left() {
-    let settings = [("upstream_concurrency", "1"), ("max_photo", "1KiB")];
-    let world = World::with(&settings, |_| {}).await;
+/// A caller who has had the head of a photo too large to store, and the next one, who waits.
+async fn a_reader_and_the_next(world: &World) -> (Wire, JoinSet<Reply>) {
     let (large, next) = (photo(&world.person(1)), photo(&world.person(2)));
     let token = world.token(1);
     world.graph.once(&large, Fault::StallBody(100));
@@ -112,7 +107,15 @@ async fn a_photo_too_large_to_store_keeps_its_place_until_it_has_come_or_its_cal
     reader.send(head).await;
     assert_eq!(soon(reader.head()).await.unwrap().status(), 200);
     let mut asking = JoinSet::new();
-    ask(&world, &mut asking, &next, &token);
+    ask(world, &mut asking, &next, &token);
+    (reader, asking)
+}
+
+#[tokio::test]
+async fn a_photo_too_large_to_store_keeps_its_place_until_it_has_come_or_its_caller_has_left() {
+    let settings = [("upstream_concurrency", "1"), ("max_photo", "1KiB")];
+    let world = World::with(&settings, |_| {}).await;
+    let (reader, asking) = a_reader_and_the_next(&world).await;
     until("the queue", || standing(&world) == (1, 1)).await;
     assert_eq!(world.graph.count(), 1);
     drop(reader);
@@ -128,15 +131,7 @@ async fn a_caller_who_does_not_read_keeps_its_place_no_longer_than_a_photo_may_t
         ("photo_timeout", "500ms"),
     ];
     let world = World::with(&settings, |_| {}).await;
-    let (large, next) = (photo(&world.person(1)), photo(&world.person(2)));
-    let token = world.token(1);
-    world.graph.once(&large, Fault::StallBody(100));
-    let mut reader = Wire::to(world.proxy.address).await;
-    let head = format!("GET {large} HTTP/1.1\r\nHost: p\r\nAuthorization: Bearer {token}\r\n\r\n");
-    reader.send(head).await;
-    assert_eq!(soon(reader.head()).await.unwrap().status(), 200);
-    let mut asking = JoinSet::new();
-    ask(&world, &mut asking, &next, &token);
+    let (reader, asking) = a_reader_and_the_next(&world).await;
     until("the next question", || world.graph.count() == 2).await;
     asking.join_all().await;
     drop(reader);

@@ -15,11 +15,6 @@ fn path(world: &World, n: usize) -> String {
     format!("/v1.0/users/{}/photo/$value", world.person(n).id)
 }
 
-fn long_lived(world: &World) -> String {
-    let spec = TokenSpec::of(&world.person(0)).lasting(Duration::from_hours(24));
-    world.graph.issue(&spec)
-}
-
 /// What is left of the lifetime, from `Cache-Status`.
 fn ttl(reply: &crate::support::Reply) -> i64 {
     let status = reply.field("cache-status");
@@ -47,7 +42,7 @@ async fn with_left(world: &World, token: &str, left: i64) {
 #[tokio::test]
 async fn a_stale_photo_is_served_at_once_and_revalidated_behind() {
     let world = World::start().await;
-    let token = long_lived(&world);
+    let token = world.long_lived();
     with_left(&world, &token, -60).await;
     let hold = world.graph.hold();
     let stale = world.get(&path(&world, 1), &token).await;
@@ -67,7 +62,7 @@ async fn a_stale_photo_is_served_at_once_and_revalidated_behind() {
 #[tokio::test]
 async fn a_photo_in_demand_is_refreshed_in_the_last_tenth_of_its_life_and_once() {
     let world = World::start().await;
-    let token = long_lived(&world);
+    let token = world.long_lived();
     with_left(&world, &token, 200).await;
     let hold = world.graph.hold();
     for _ in 0..5 {
@@ -83,7 +78,7 @@ async fn a_photo_in_demand_is_refreshed_in_the_last_tenth_of_its_life_and_once()
 #[tokio::test]
 async fn a_photo_nobody_else_asks_for_is_left_to_expire() {
     let world = World::start().await;
-    let token = long_lived(&world);
+    let token = world.long_lived();
     with_left(&world, &token, 200).await;
     assert!(world.get(&path(&world, 1), &token).await.is_hit());
     // Any question behind it would have come before this one's answer.
@@ -95,7 +90,7 @@ async fn a_photo_nobody_else_asks_for_is_left_to_expire() {
 async fn nothing_is_refreshed_ahead_before_the_last_tenth_or_when_switched_off() {
     for (settings, left) in [(&[][..], 500), (&[("refresh_ahead", "false")][..], 200)] {
         let world = World::with(settings, |_| {}).await;
-        let token = long_lived(&world);
+        let token = world.long_lived();
         with_left(&world, &token, left).await;
         for _ in 0..5 {
             assert!(world.get(&path(&world, 1), &token).await.is_hit());
@@ -108,7 +103,7 @@ async fn nothing_is_refreshed_ahead_before_the_last_tenth_or_when_switched_off()
 #[tokio::test]
 async fn nothing_is_refreshed_ahead_while_the_budget_is_short() {
     let world = World::with(&[("upstream_concurrency", "2")], |_| {}).await;
-    let token = long_lived(&world);
+    let token = world.long_lived();
     with_left(&world, &token, 200).await;
     world
         .graph

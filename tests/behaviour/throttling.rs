@@ -8,8 +8,7 @@
 use std::time::Duration;
 
 use graph_photo_proxy::demo::{Fault, RetryAfter, TokenSpec};
-use http::{Method, StatusCode};
-use http_body_util::Full;
+use http::StatusCode;
 
 use crate::support::{Reply, World};
 
@@ -21,12 +20,6 @@ fn path(world: &World, n: usize) -> String {
 
 fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
-}
-
-/// A token of the first person that lasts a day.
-fn long_lived(world: &World) -> String {
-    let spec = TokenSpec::of(&world.person(0)).lasting(Duration::from_hours(24));
-    world.graph.issue(&spec)
 }
 
 /// What a caller is told while the gate is closed and nothing is held for it.
@@ -70,7 +63,7 @@ async fn no_photo_is_asked_for_until_the_wait_is_over_whatever_form_it_has() {
 #[tokio::test]
 async fn what_is_held_is_served_while_graph_says_wait() {
     let world = World::with(&[("stale_while_revalidate", "0s")], |_| {}).await;
-    let (path, token) = (path(&world, 1), long_lived(&world));
+    let (path, token) = (path(&world, 1), world.long_lived());
     let first = world.get(&path, &token).await;
     world.later(seconds(3_599));
     world.get(&self::path(&world, 2), &token).await;
@@ -91,7 +84,7 @@ async fn what_is_held_is_served_while_graph_says_wait() {
 #[tokio::test]
 async fn what_is_stale_says_so_and_is_not_revalidated_behind_while_graph_says_wait() {
     let world = World::start().await;
-    let (path, token) = (path(&world, 1), long_lived(&world));
+    let (path, token) = (path(&world, 1), world.long_lived());
     world.get(&path, &token).await;
     world.later(seconds(3_599));
     world.get(&self::path(&world, 2), &token).await;
@@ -201,12 +194,7 @@ async fn after_the_wait_one_goes_ahead_of_the_crowd() {
     let hold = world.graph.hold();
     let mut asking = tokio::task::JoinSet::new();
     for n in 2..12 {
-        let request = world
-            .proxy
-            .request(Method::GET, &path(&world, n), &token)
-            .body(Full::default())
-            .unwrap();
-        asking.spawn(world.proxy.sending(request));
+        asking.spawn(world.proxy.getting(&path(&world, n), &token));
     }
     for width in [1, 2, 4] {
         hold.waiting(width).await;
@@ -239,12 +227,7 @@ async fn no_more_than_the_documented_four_are_on_their_way_at_once() {
     let token = world.token(0);
     let mut asking = tokio::task::JoinSet::new();
     for n in 1..100 {
-        let request = world
-            .proxy
-            .request(Method::GET, &path(&world, n), &token)
-            .body(Full::default())
-            .unwrap();
-        asking.spawn(world.proxy.sending(request));
+        asking.spawn(world.proxy.getting(&path(&world, n), &token));
     }
     assert!(
         asking
@@ -273,7 +256,7 @@ async fn a_head_is_not_sent_either_while_graph_says_wait() {
 #[tokio::test]
 async fn while_graph_is_down_a_cold_request_is_told_at_once_and_a_probe_finds_it_again() {
     let world = World::with(&[], |graph| graph.people = 60).await;
-    let token = long_lived(&world);
+    let token = world.long_lived();
     let held = path(&world, 20);
     world.get(&held, &token).await;
     world.graph.on("/", Fault::Status(502));

@@ -48,9 +48,7 @@ async fn nothing_wrong_is_stored_and_the_next_good_answer_heals_it() {
         let path = format!("/v1.0/users/{}/photo/$value", person.id);
         world.graph.next(fault.clone());
         // One that breaks off ends this caller's connection, or is told as a problem.
-        let request = world.proxy.request(Method::GET, &path, &token);
-        let request = request.body(Full::default()).unwrap();
-        let first = tokio::spawn(world.proxy.sending(request)).await.ok();
+        let first = tokio::spawn(world.proxy.getting(&path, &token)).await.ok();
         if let Some(first) = first {
             let said = first.field("cache-status");
             assert!(!said.contains("stored"), "{fault:?} {first:?}");

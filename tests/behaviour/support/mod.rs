@@ -119,6 +119,12 @@ impl World {
         self.graph.issue(TokenSpec::of(&self.person(n)))
     }
 
+    /// A token of the first person that lasts a day.
+    pub(crate) fn long_lived(&self) -> String {
+        let spec = TokenSpec::of(&self.person(0)).lasting(Duration::from_hours(24));
+        self.graph.issue(&spec)
+    }
+
     /// GET through the proxy.
     pub(crate) async fn get(&self, path: &str, token: &str) -> Reply {
         self.proxy.get(path, token).await
@@ -226,12 +232,17 @@ impl Proxy {
 
     /// GET with a token; an empty one is none.
     pub(crate) async fn get(&self, path: &str, token: &str) -> Reply {
-        self.send(
-            self.request(Method::GET, path, token)
-                .body(Full::default())
-                .unwrap(),
-        )
-        .await
+        self.getting(path, token).await
+    }
+
+    /// The same for a task of its own. Dropping the future hangs up.
+    pub(crate) fn getting(
+        &self,
+        path: &str,
+        token: &str,
+    ) -> impl Future<Output = Reply> + Send + use<> {
+        let request = self.request(Method::GET, path, token);
+        self.sending(request.body(Full::default()).unwrap())
     }
 
     /// HEAD with a token.
