@@ -39,16 +39,16 @@ pub(super) fn said(turn: Option<Turn>) {
 }
 
 impl Rooms {
-    /// What is to be done about a photo request, once the first word about its token has come
-    /// where that may spare Graph the question.
+    /// What is to be done about a photo request for which Graph must be asked, once the first
+    /// word about its token has come where that may spare Graph the question.
     pub(super) async fn after_first_word(
         self: &Arc<Self>,
         facts: Facts,
-        standing: Standing,
+        why: Forward,
         headers: &HeaderMap,
         now: Time,
     ) -> (Facts, Standing, Option<Turn>) {
-        let (mut facts, mut standing, mut now) = (facts, standing, now);
+        let (mut facts, mut standing, mut now) = (facts, Standing::Ask(why), now);
         for _ in 0..ROUNDS {
             if !matches!(standing, Standing::Ask(_)) {
                 return (facts, standing, None);

@@ -137,8 +137,8 @@ impl fmt::Debug for Unanswered {
 enum Unserved {
     /// It names nobody on whose behalf anything held might be given.
     Nobody(PhotoRequest),
-    /// Graph has a word in it.
-    Waits(Facts, Standing),
+    /// Graph has a word in it, and why.
+    Waits(Facts, Forward),
 }
 
 impl Proxy {
@@ -243,21 +243,15 @@ impl Proxy {
         };
         let demand = Demand::of(request.headers(), rooms.cache.config().caller_directives);
         let facts = Facts::gather(rooms, photo, caller, demand, now);
-        let held = match rooms.standing(&facts, now) {
-            Standing::Serve(held) => {
-                rooms.renew_ahead(&facts, Some(&held), request, now);
-                held
-            }
-            Standing::Infer(held) => {
-                rooms.renew_ahead(&facts, None, request, now);
-                held
-            }
-            standing => return Err(Box::new(Unserved::Waits(facts, standing))),
+        let standing = rooms.standing(&facts, now);
+        let (held, status) = match rooms.from_memory(&facts, standing, request, now) {
+            Ok(shown) => shown,
+            Err(why) => return Err(Box::new(Unserved::Waits(facts, why))),
         };
         rooms.ask_names(&facts, request.headers(), now);
         let outcome = Outcome {
             answer: Answer::Held(held),
-            status: CacheStatus::hit(),
+            status,
         };
         Ok(self.tell(&facts.photo, request.headers(), outcome, now))
     }
@@ -270,46 +264,29 @@ impl Proxy {
         now: Time,
     ) -> Response<Body> {
         let rooms = &self.0;
-        let (facts, standing) = match unserved {
-            Unserved::Waits(facts, standing) => (facts, standing),
+        let (facts, why) = match unserved {
+            Unserved::Waits(facts, why) => (facts, why),
             Unserved::Nobody(photo) => {
                 let status = CacheStatus::forwarded(Forward::Bypass).because(Detail::NoCredential);
                 return self.relay(request, photo, status, now).await;
             }
         };
         let (facts, standing, turn) = rooms
-            .after_first_word(facts, standing, request.headers(), now)
+            .after_first_word(facts, why, request.headers(), now)
             .await;
         rooms.ask_names(&facts, request.headers(), now);
         let demand = facts.demand;
-        let outcome = match standing {
-            Standing::Serve(held) => {
-                rooms.renew_ahead(&facts, Some(&held), &request, now);
-                Outcome {
-                    answer: Answer::Held(held),
-                    status: CacheStatus::hit(),
-                }
-            }
-            Standing::Infer(held) => {
-                rooms.renew_ahead(&facts, None, &request, now);
-                Outcome {
-                    answer: Answer::Held(held),
-                    status: CacheStatus::hit(),
-                }
-            }
-            Standing::ServeAndRevalidate(held, status) => {
-                let status = rooms.revalidate(Wanted::of(rooms, facts.clone(), &request), status);
-                Outcome {
-                    answer: Answer::Held(held),
-                    status,
-                }
-            }
-            Standing::Ask(_) if demand.only_if_cached => Outcome {
+        let outcome = match rooms.from_memory(&facts, standing, &request, now) {
+            Ok((held, status)) => Outcome {
+                answer: Answer::Held(held),
+                status,
+            },
+            Err(_) if demand.only_if_cached => Outcome {
                 answer: Answer::Problem(Problem::OnlyIfCached),
                 status: CacheStatus::forwarded(Forward::Unasked).because(Detail::OnlyIfCached),
             },
             // What Graph makes of a HEAD is Graph's to say; a GET's answer would tell more.
-            Standing::Ask(why) if facts.photo.head || demand.no_store => {
+            Err(why) if facts.photo.head || demand.no_store => {
                 let Some(outcome) = rooms.throttled(&facts, now) else {
                     let status = if demand.no_store {
                         CacheStatus::forwarded(why).because(Detail::NoStoreAsked)
@@ -320,7 +297,7 @@ impl Proxy {
                 };
                 outcome
             }
-            Standing::Ask(why) => {
+            Err(why) => {
                 rooms
                     .ask(Arc::new(Wanted::of(rooms, facts.clone(), &request)), why)
                     .await
@@ -531,6 +508,36 @@ impl Rooms {
                 Standing::Infer(held)
             }
             _ => Standing::Ask(why),
+        }
+    }
+
+    /// What is held and how it stands, for a caller who may have it; Graph is asked behind it
+    /// where that is due.
+    ///
+    /// # Errors
+    ///
+    /// Why Graph must be asked first.
+    fn from_memory<B>(
+        self: &Arc<Self>,
+        facts: &Facts,
+        standing: Standing,
+        request: &Request<B>,
+        now: Time,
+    ) -> Result<(Held, CacheStatus), Forward> {
+        match standing {
+            Standing::Serve(held) => {
+                self.renew_ahead(facts, Some(&held), request, now);
+                Ok((held, CacheStatus::hit()))
+            }
+            Standing::Infer(held) => {
+                self.renew_ahead(facts, None, request, now);
+                Ok((held, CacheStatus::hit()))
+            }
+            Standing::ServeAndRevalidate(held, status) => {
+                let wanted = Wanted::of(self, facts.clone(), request);
+                Ok((held, self.revalidate(wanted, status)))
+            }
+            Standing::Ask(why) => Err(why),
         }
     }
 

@@ -252,20 +252,10 @@ impl<'a> Story<'a> {
             let demand = Demand::default();
             let facts = Facts::gather(rooms, wish.photo.clone(), caller.clone(), demand, now);
             rooms.ask_names(&facts, &self.head.headers, now);
-            let (held, status) = match rooms.standing(&facts, now) {
-                Standing::Serve(held) => {
-                    rooms.renew_ahead(&facts, Some(&held), &request, now);
-                    (held, CacheStatus::hit())
-                }
-                Standing::Infer(held) => {
-                    rooms.renew_ahead(&facts, None, &request, now);
-                    (held, CacheStatus::hit())
-                }
-                Standing::ServeAndRevalidate(held, status) => {
-                    let wanted = Wanted::of(rooms, facts.clone(), &request);
-                    (held, rooms.revalidate(wanted, status))
-                }
-                Standing::Ask(why) => {
+            let standing = rooms.standing(&facts, now);
+            let (held, status) = match rooms.from_memory(&facts, standing, &request, now) {
+                Ok(shown) => shown,
+                Err(why) => {
                     let wanted = Wanted::of(rooms, facts, &request);
                     self.leave_for_graph(part, wanted, why, now);
                     continue;
