@@ -22,6 +22,7 @@ pub mod fuzzing;
 mod guard;
 mod inherited;
 mod listener;
+pub(crate) mod own;
 mod place;
 mod scan;
 mod spelling;

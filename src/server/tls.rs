@@ -109,9 +109,9 @@ struct Current {
 }
 
 /// The contents of the files.
-struct Contents {
-    cert: Vec<u8>,
-    key: Vec<u8>,
+pub(super) struct Contents {
+    pub(super) cert: Vec<u8>,
+    pub(super) key: Vec<u8>,
     client_ca: Option<Vec<u8>>,
 }
 
@@ -208,7 +208,7 @@ impl Current {
 }
 
 impl Contents {
-    fn read(files: &TlsFiles) -> Result<Self, TlsError> {
+    pub(super) fn read(files: &TlsFiles) -> Result<Self, TlsError> {
         Ok(Self {
             cert: read(&files.cert)?,
             key: read(&files.key)?,
@@ -248,7 +248,8 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     })
 }
 
-fn parse(files: &TlsFiles, cert: &[u8], key: &[u8]) -> Result<CertifiedKey, TlsError> {
+/// The pair of the files, where they fit each other.
+pub(super) fn parse(files: &TlsFiles, cert: &[u8], key: &[u8]) -> Result<CertifiedKey, TlsError> {
     let chain = certificates(&files.cert, cert)?;
     let key = PrivateKeyDer::from_pem_slice(key).map_err(|source| TlsError::NotPem {
         path: files.key.clone(),

@@ -19,6 +19,7 @@ mod faults;
 mod fewer_calls;
 mod first_word;
 mod hardening;
+mod health;
 mod held_faces;
 mod http2_frames;
 mod in_flight;

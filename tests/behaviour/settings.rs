@@ -2,8 +2,6 @@
 
 use std::process::{Command, Output};
 
-use crate::support::binary::Binary;
-
 fn run(args: &[&str], environment: &[(&str, &str)]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_graph-photo-proxy"))
         .args(args)
@@ -62,36 +60,4 @@ fn help_and_version_go_to_standard_output() {
     let output = run(&["--help"], &[]);
     assert_eq!(output.status.code(), Some(0));
     assert!(text(&output.stdout).contains("--stale-while-revalidate <"));
-}
-
-#[test]
-fn health_asks_the_proxy_of_the_same_settings_whether_it_is_ready() {
-    let binary = Binary::start("http://127.0.0.1:9", &[("admin", "127.0.0.1:0")]);
-    let port = binary.admin.unwrap().port();
-    let asked = |admin: &str| {
-        let output = run(&["health"], &[("GRAPH_PHOTO_PROXY_ADMIN", admin)]);
-        (output.status.code(), text(&output.stderr))
-    };
-    let ready = || {
-        let (code, said) = asked(&format!("127.0.0.1:{port}"));
-        (code == Some(0)).then(|| assert_eq!(said, ""))
-    };
-    // It answers before it is ready.
-    while ready().is_none() {}
-    // A listener on every address is asked here; the command needs no token for that.
-    let admin = format!("--admin=0.0.0.0:{port}");
-    let token = "--admin-token=a-token-of-the-operator";
-    assert_eq!(run(&["health", &admin, token], &[]).status.code(), Some(0));
-    let (code, said) = asked("off");
-    assert_eq!(
-        (code, said.as_str()),
-        (Some(1), "admin is off, and /readyz is there\n")
-    );
-    drop(binary);
-    let (code, said) = asked(&format!("127.0.0.1:{port}"));
-    assert_eq!(code, Some(1));
-    assert!(
-        said.starts_with("the admin listener at 127.0.0.1:"),
-        "{said}"
-    );
 }

@@ -158,16 +158,30 @@ impl Authority {
         self.0.pem()
     }
 
+    fn sign(
+        &self,
+        uses: Vec<rcgen::ExtendedKeyUsagePurpose>,
+    ) -> (rcgen::Certificate, rcgen::KeyPair) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(vec!["app.test".to_owned()]).unwrap();
+        params.extended_key_usages = uses;
+        (params.signed_by(&key, &self.0).unwrap(), key)
+    }
+
+    /// A certificate of this CA for those uses as the files `cert.pem` and `key.pem` of a folder.
+    pub(crate) fn write(&self, folder: &Folder, uses: Vec<rcgen::ExtendedKeyUsagePurpose>) {
+        let (certificate, key) = self.sign(uses);
+        std::fs::write(folder.path("cert.pem"), certificate.pem()).unwrap();
+        std::fs::write(folder.path("key.pem"), key.serialize_pem()).unwrap();
+    }
+
     /// A caller who trusts these roots and shows a certificate of this CA for that use.
     pub(crate) fn client(
         &self,
         roots: RootCertStore,
         use_for: rcgen::ExtendedKeyUsagePurpose,
     ) -> rustls::ClientConfig {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let mut params = rcgen::CertificateParams::new(vec!["app.test".to_owned()]).unwrap();
-        params.extended_key_usages = vec![use_for];
-        let certificate = params.signed_by(&key, &self.0).unwrap();
+        let (certificate, key) = self.sign(vec![use_for]);
         let chain = vec![certificate.der().clone()];
         let key = rustls_pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
