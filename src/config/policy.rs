@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{Config, Effective, Kind, SETTINGS, Setting};
 use crate::cache::{CallerDirectives, UpstreamDirectives};
 use crate::identity::Sharing;
+use crate::ops;
 use crate::server::Listen;
 
 /// The longest lifetime of a proof that passes without a warning.
@@ -155,6 +156,7 @@ impl Config {
 
     /// What is allowed and yet worth a second look.
     pub fn warnings(&self) -> Vec<String> {
+        let ops = &self.ops;
         let mut warnings = Vec::new();
         if self.identity.sharing == Sharing::Tenant {
             warnings.push("sharing = \"tenant\" gives stored photos by tenant and permission: information barriers and other rules between single people do not apply to them, and guests are told from members by their token alone.".to_owned());
@@ -169,6 +171,11 @@ impl Config {
             && !address.ip().is_loopback()
         {
             warnings.push(format!("listen = \"{address}\" takes tokens in plain text from beyond this machine; tls_listen would not."));
+        }
+        if let (Some(address), Some(_), None) = (ops.admin, &ops.admin_token, &ops.admin_tls)
+            && !address.ip().is_loopback()
+        {
+            warnings.push(ops::plain_token(address));
         }
         if self.cache.max_photo as u64 > self.cache.memory {
             warnings.push(

@@ -11,10 +11,11 @@
 //! - `POST /purge` `{"owner":…}`, `{"tenant":…}` or `{"everything":true}`; says how much went
 //!
 //! With `admin_tls_cert` it speaks TLS, and with `admin_client_ca` nobody shakes hands without a
-//! certificate of that CA: whoever has one is the operator. With `admin_token` everything but the first three wants it as a bearer token. Without either
-//! only this machine can reach the port, and `Host` must name this machine, so that no page in
-//! a browser reaches it by a name of its own (DNS rebinding). No answer allows another origin,
-//! and a POST must carry JSON, which no form can send.
+//! certificate of that CA: whoever has one is the operator. With `admin_token` everything but the
+//! first three wants it as a bearer token. Without either only this machine can reach the port,
+//! and `Host` must name this machine, so that no page in a browser reaches it by a name of its own
+//! (DNS rebinding). No answer allows another origin, and a POST must carry JSON, which no form can
+//! send.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -40,7 +41,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::history::{self, History};
 use super::watched::Watched;
-use super::{Secret, explain, metrics, purge, report};
+use super::{Secret, explain, metrics, plain_token, purge, report};
 use crate::server::{self, Certificate, TlsFiles};
 
 /// Connections held at once; the next one waits in the backlog.
@@ -90,18 +91,21 @@ impl Admin {
         let bound = handed
             .map_or_else(|| server::listen(address, BACKLOG), Ok)
             .and_then(|listener| Ok((listener.local_addr()?, listener)));
-        let (address, listener) = bound.map_err(|source| server::Error::Bind {
+        let (bound, listener) = bound.map_err(|source| server::Error::Bind {
             address: address.to_string(),
             source,
         })?;
         // The settings have been looked at; where a socket that was handed over is, only now.
         let guarded = token.is_some() || tls.as_ref().is_some_and(|tls| tls.asks_callers());
-        if !address.ip().is_loopback() && !guarded {
-            return Err(server::Error::OpenAdmin { address });
+        if !bound.ip().is_loopback() && !guarded {
+            return Err(server::Error::OpenAdmin { address: bound });
+        }
+        if address.ip().is_loopback() && !bound.ip().is_loopback() && tls.is_none() {
+            tracing::warn!("{}", plain_token(bound));
         }
         Ok(Self {
             listener,
-            address,
+            address: bound,
             token,
             tls,
         })

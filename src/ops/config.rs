@@ -28,6 +28,13 @@ pub struct Config {
     pub otlp_endpoint: Option<Uri>,
 }
 
+/// What is said of an admin listener beyond loopback that asks for its token without TLS.
+pub fn plain_token(address: SocketAddr) -> String {
+    format!(
+        "admin = \"{address}\" takes admin_token in plain text from beyond this machine; admin_tls_cert and admin_tls_key would not."
+    )
+}
+
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {

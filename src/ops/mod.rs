@@ -23,7 +23,7 @@ pub mod system;
 pub mod telemetry;
 mod watched;
 
-pub use config::{Config, LogFormat, Secret};
+pub use config::{Config, LogFormat, Secret, plain_token};
 pub use expiry::watch as watch_certificates;
 pub use figures::Figures;
 pub use reload::{Reloaded, Reloader};

@@ -47,6 +47,30 @@ fn check_says_who_may_read_how_old_and_how_long_after_the_end() {
 }
 
 #[test]
+fn an_admin_token_in_plain_text_from_beyond_this_machine_is_warned_of() {
+    const TOKEN: (&str, &str) = ("admin_token", "0123456789abcdef");
+    const TLS: [(&str, &str); 2] = [("admin_tls_cert", "cert.pem"), ("admin_tls_key", "key.pem")];
+    for (admin, tls, warned) in [
+        ("127.0.0.1:9090", false, false),
+        ("[::1]:9090", false, false),
+        ("off", false, false),
+        ("0.0.0.0:9090", false, true),
+        ("192.0.2.1:9090", false, true),
+        ("[::]:9090", false, true),
+        ("0.0.0.0:9090", true, false),
+    ] {
+        let settings = [("admin", admin), TOKEN];
+        let settings = settings.into_iter().chain(TLS.into_iter().filter(|_| tls));
+        let warnings = Config::with(settings).unwrap().warnings();
+        let sentence = format!(
+            "admin = \"{admin}\" takes admin_token in plain text from beyond this machine; admin_tls_cert and admin_tls_key would not."
+        );
+        let expected: Vec<_> = warned.then_some(sentence).into_iter().collect();
+        assert_eq!(warnings, expected, "{admin}");
+    }
+}
+
+#[test]
 #[cfg(feature = "demo")]
 fn a_word_says_what_to_do_wherever_it_stands() {
     for args in [&["demo", "--threads=2"][..], &["--threads", "2", "demo"]] {
