@@ -249,11 +249,16 @@ def inside(root, settings):
         if get(9090, "/readyz")[0] == 200:
             break
         time.sleep(0.05)
-    status = Path(f"/proc/{proxy.pid}/status").read_text()
-    field = lambda name: re.search(rf"^{name}:[ \t]*(.*)$", status, re.M)[1]
-    assert field("Uid").split() == [str(user)] * 4 and field("Groups").split() == [], status
-    assert int(field("CapEff"), 16) == 0 and int(field("CapPrm"), 16) == 0, status
-    idle = int(field("VmRSS").split()[0])
+    def field(name):
+        status = Path(f"/proc/{proxy.pid}/status").read_text()
+        return re.search(rf"^{name}:[ \t]*(.*)$", status, re.M)[1]
+
+    def resident():
+        return int(field("VmRSS").split()[0]) * 1024
+
+    assert field("Uid").split() == [str(user)] * 4 and field("Groups").split() == []
+    assert int(field("CapEff"), 16) == 0 and int(field("CapPrm"), 16) == 0
+    figures = {"idle_rss": resident()}
     print("ok: runs as", settings["USER"], "without capabilities in a read-only root")
     for page in ("/livez", "/readyz"):
         assert get(9090, page)[0] == 200, page
@@ -269,11 +274,12 @@ def inside(root, settings):
     assert "hit" not in first[1].split(";")[1] and "hit" in again[1], (first[1], again[1])
     assert [asked_for for asked_for, _ in asked] == [path] and any(b"graph" in name for name in names), (asked, names)
     print("ok: a name by DNS, TLS by the image's roots, a photo from Graph and then from memory")
+    figures["rss_after_first_requests"] = resident()
 
     proxy.send_signal(getattr(signal, settings["STOPSIGNAL"]))
     assert proxy.wait(25) == 0, said
     print("ok: ends when told to")
-    print(json.dumps({"idle_rss": idle * 1024}))
+    print(json.dumps(figures))
 
 
 def main():
