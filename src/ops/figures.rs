@@ -339,9 +339,11 @@ impl Default for Figures {
 }
 
 impl Figures {
-    /// Notes what else is worth saying about an answer.
-    pub fn detail(&self, detail: Detail) {
+    /// Notes what else is worth saying about an answer; `held` where it came from memory. A caller
+    /// who is told to wait was shown nothing instead.
+    pub fn detail(&self, detail: Detail, held: bool) {
         match detail {
+            detail if !held && INSTEAD.contains(&detail) => {}
             Detail::Revalidating => self.instead.one(0),
             Detail::Error => self.instead.one(1),
             Detail::Throttled => self.instead.one(2),

@@ -92,6 +92,8 @@ pub struct Told<'a> {
 pub struct Source(usize);
 
 impl Source {
+    const MEMORY: Self = Self(0);
+
     /// Where this answer came from.
     pub fn of(answer: &crate::render::Answer) -> Self {
         Self(figures::source(answer))
@@ -142,7 +144,7 @@ impl Ops {
             figures.collapsed.add(1);
         }
         if let Some(detail) = status.detail {
-            figures.detail(detail);
+            figures.detail(detail, told.source == Source::MEMORY);
         }
         tracing::debug!(
             kind = ?photo.owner.kind(),

@@ -170,6 +170,32 @@ async fn the_figures_add_up_to_what_was_asked() {
 }
 
 #[tokio::test]
+async fn who_is_told_to_wait_is_not_counted_as_shown_something_from_memory() {
+    let world = watched().await;
+    let operator = Operator::of(&world);
+    let token = world.token(0);
+    let photo = |n: usize| format!("/v1.0/users/{}/photo/$value", world.person(n).id);
+    world.get(&photo(1), &token).await;
+    world
+        .graph
+        .on("/v1.0/users", Fault::RetryAfter(429, "600".to_owned()));
+    for n in 2..6 {
+        assert_eq!(world.get(&photo(n), &token).await.status, 429);
+    }
+    let metrics = operator.metrics().await;
+    let held_up = sum(&metrics, "requests_total", "cache=\"unasked\"");
+    assert!(is(held_up, 3.0), "{metrics:#?}");
+    assert!(
+        is(sum(&metrics, "stale_answers_total", ""), 0.0),
+        "{metrics:#?}"
+    );
+    let figures = operator.get("/figures").await.json();
+    let ways = figures["ways"].as_object().expect("by way").values();
+    let ways: u64 = ways.filter_map(serde_json::Value::as_u64).sum();
+    assert_eq!(Some(ways), figures["requests"].as_u64());
+}
+
+#[tokio::test]
 async fn a_verification_is_told_from_a_download() {
     let world = watched().await;
     let photo = format!("/v1.0/users/{}/photo/$value", world.person(2).id);

@@ -212,12 +212,12 @@ function spread(hit, graph) {
   const box = $("spread");
   const width = box.clientWidth, height = 104, left = 62, right = 16;
   if (!width) return;
-  const x = (seconds) => left + (width - left - right) * ((Math.log10(Math.min(Math.max(seconds, 1e-5), 10)) + 5) / 6);
+  const x = (seconds) => left + (width - left - right) * ((Math.log10(Math.min(Math.max(seconds, 1e-6), 10)) + 6) / 7);
   const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img" });
   const said = [];
-  for (const [seconds, name] of [[1e-5, "10 µs"], [1e-4, "100 µs"], [1e-3, "1 ms"], [1e-2, "10 ms"], [0.1, "100 ms"], [1, "1 s"], [10, "10 s"]]) {
+  for (const [seconds, name] of [[1e-6, "1 µs"], [1e-5, "10 µs"], [1e-4, "100 µs"], [1e-3, "1 ms"], [1e-2, "10 ms"], [0.1, "100 ms"], [1, "1 s"], [10, "10 s"]]) {
     picture.append(svg("line", { class: "grid", x1: x(seconds), x2: x(seconds), y1: 8, y2: 84 }));
-    if (width > 420 || Math.round(Math.log10(seconds)) % 2) picture.append(svg("text", { class: "axis", x: x(seconds), y: 99, "text-anchor": "middle" }, name));
+    if (width > 460 || Math.round(Math.log10(seconds)) % 2) picture.append(svg("text", { class: "axis", x: x(seconds), y: 99, "text-anchor": "middle" }, name));
   }
   [["memory", "Memory", hit, 28], ["graph", "Graph", graph, 66]].forEach(([kind, title, histogram, y]) => {
     picture.append(svg("text", { class: `name ${kind}`, x: 0, y: y + 4 }, title));
@@ -239,12 +239,13 @@ function spread(hit, graph) {
 // ---- the figures -----------------------------------------------------------------------------
 
 function ways(now) {
-  const { hit, request, stale, miss, bypass, method } = now.ways;
+  const { hit, request, stale, miss, bypass, method, unasked } = now.ways;
   const parts = [
     ["hit", "from memory", hit],
     ["request", "token to be proven", request],
     ["stale", "expired or in doubt", stale],
-    ["miss", "not held", miss],
+    ["miss", "not held", miss + now.ways["vary-miss"]],
+    ["held-up", "told to wait", unasked],
     ["rest", "past the store", bypass + method],
   ];
   const bar = $("ways"), legend = $("ways-legend");
