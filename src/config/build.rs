@@ -63,6 +63,7 @@ pub(super) fn build(raw: &RawConfig, mistakes: Vec<Mistake>) -> Result<Config, M
             public: public(&mut from),
             infer_absent: from.switch("infer_absent"),
             infer_etag: from.switch("infer_etag"),
+            verify_by_metadata: from.switch("verify_by_metadata"),
             refresh_ahead: from.switch("refresh_ahead"),
             ask_names: from.switch("ask_names"),
         },

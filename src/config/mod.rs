@@ -59,6 +59,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("refresh_ahead", "true", Switch, "whether a photo in demand is refreshed shortly before it expires"),
     setting("infer_absent", "true", Switch, "whether \"no photo\" of the largest size answers for the other sizes too"),
     setting("infer_etag", "true", Switch, "whether a photo's tag and the tag in its metadata speak for each other"),
+    setting("verify_by_metadata", "true", Switch, "whether a caller is verified by a photo's metadata, under the same tag, where Graph ignores `If-None-Match` and while another caller downloads the photo"),
     setting("ask_names", "false", Switch, "whether Graph is asked for the ids and names of the directory, so that both names of a person are known to be one's (`sharing = \"tenant\"`)"),
     setting("cache_memory", "256MiB", Size("1MiB", "1TiB"), "bound on what is held"),
     setting("max_photo", "4MiB", Size("1KiB", "256MiB"), "the largest photo that is stored; a larger one streams"),

@@ -19,10 +19,13 @@ pub struct Config {
     pub preflight: Preflight,
     /// The proxy's own address, where links to Graph are to lead there.
     pub public: Option<Uri>,
-    /// Whether "no photo" of the largest size is taken for the other sizes too.
+    /// Whether "no photo" of the largest size is taken for the other sizes too, and of the
+    /// metadata for the picture that somebody else has not found either.
     pub infer_absent: bool,
     /// Whether a picture's tag and the tag in its metadata speak for each other.
     pub infer_etag: bool,
+    /// Whether a picture may be verified by its metadata instead of by itself.
+    pub verify_by_metadata: bool,
     /// Whether a photo that is asked for often is refreshed shortly before it expires.
     pub refresh_ahead: bool,
     /// Whether Graph is asked for the ids and names of a whole directory (`sharing = "tenant"`).

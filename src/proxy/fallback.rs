@@ -76,13 +76,13 @@ impl Rooms {
     ) -> Flown {
         let mut answer = answer;
         if detail == Detail::Throttled {
-            self.tell_wait(told.wanted, answer.headers_mut(), now);
+            self.tell_wait(told.posed.wanted, answer.headers_mut(), now);
         }
         let status = CacheStatus {
             forward_status: Some(answer.status()),
-            ..CacheStatus::forwarded(told.why).because(detail)
+            ..CacheStatus::forwarded(told.posed.why).because(detail)
         };
-        let outcome = match self.fallback(told.wanted, now) {
+        let outcome = match self.fallback(told.posed.wanted, now) {
             Some(held) => Outcome {
                 answer: Answer::Held(held),
                 status,

@@ -8,6 +8,7 @@
 
 mod batch;
 pub mod config;
+mod download;
 mod explain;
 mod fallback;
 mod first;

@@ -3,17 +3,17 @@
 //! [`fallback`](super::fallback).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::{HeaderValue, StatusCode, header};
 use tokio::sync::{Semaphore, oneshot};
 
+use super::download::{Came, Downloads, Ready};
 use super::names::Rounds;
-use super::told::Told;
+use super::told::{Posed, Told};
 use super::verify::Verified;
 use super::wanted::Wanted;
 use super::{Config, Rooms};
-use crate::cache::{Authority, Born, CurrentKey, Held, Key, Lookup};
+use crate::cache::{Authority, Born, Held, Key, Lookup};
 use crate::clock::Time;
 use crate::identity::{Credential, Sharing, Subject};
 use crate::render::{Answer, CacheStatus, Detail, Forward, Outcome, Problem};
@@ -24,9 +24,6 @@ use crate::upstream::{Ask, Bearer, Flights, Gate, Habits, Landing, Lead, Pass, R
 /// that Graph fails, so this bounds what a failing Graph is asked; after that many answers that
 /// could not be shared it asks alone.
 const ROUNDS: u32 = 3;
-/// How long a question waits for another principal's download of the same picture, so as to
-/// ask for its validator instead of the bytes.
-const DOWNLOAD_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the bodies of batches may take up together, in KiB: some 60 answers of 20 largest
 /// photos, or thousands of avatar pages.
@@ -42,12 +39,13 @@ pub struct Questions {
     pub(super) habits: Habits,
     pub(super) infer_absent: bool,
     pub(super) infer_etag: bool,
+    pub(super) verify_by_metadata: bool,
     pub(super) refresh_ahead: bool,
     pub(super) ask_names: bool,
     pub(super) names_asked: Rounds,
     authority: Authority,
     open: Flights<FlightKey, Born, Word>,
-    downloads: Flights<CurrentKey, Born, ()>,
+    pub(super) downloads: Downloads,
     pub(super) first_words: Flights<Credential, (), ()>,
     gate: Gate,
     batch_memory: Arc<Semaphore>,
@@ -95,6 +93,7 @@ impl Questions {
             habits: Habits::default(),
             infer_absent: config.infer_absent,
             infer_etag: config.infer_etag,
+            verify_by_metadata: config.verify_by_metadata,
             refresh_ahead: config.refresh_ahead,
             ask_names: config.ask_names,
             names_asked: Rounds::default(),
@@ -119,7 +118,7 @@ impl Questions {
 
     /// How many callers wait for somebody else's question.
     pub fn waiting(&self) -> usize {
-        self.open.waiting() + self.first_words.waiting()
+        self.open.waiting() + self.downloads.waiting() + self.first_words.waiting()
     }
 
     /// The throttle clocks.
@@ -252,22 +251,30 @@ impl Rooms {
 
     /// One question, from the validator to what its answer means.
     async fn fly(&self, wanted: &Wanted, why: Forward) -> Flown {
-        let (before, turn) = self.before(wanted).await;
+        let (before, turn) = match self.ready(wanted, why).await {
+            Ready::Ask(before, turn) => (before, turn),
+            Ready::Told(flown) => return *flown,
+        };
+        let flown = match self.enter(wanted).await {
+            Ok(pass) => self.verify_or_ask(wanted, why, before, &pass).await,
+            Err(refusal) => Flown::alone(self.held_up(wanted, why, refusal)),
+        };
+        if let Some(turn) = turn.filter(|_| flown.accepted) {
+            turn.land(Landing::Shared(Came::of(&flown)));
+        }
+        flown
+    }
+
+    /// A place in the lane of this question's budget.
+    pub(super) async fn enter(&self, wanted: &Wanted) -> Result<Pass, Refusal> {
         let subject = (wanted.facts.owner.kind(), &wanted.facts.subject);
         let bearer = match wanted.facts.caller.proof {
             Some(_) => Bearer::Accepted,
             None => Bearer::Unheard,
         };
         let gate = &self.questions.gate;
-        let pass = gate.enter(&wanted.budget, bearer, subject, || self.clock.now());
-        let flown = match pass.await {
-            Ok(pass) => self.verify_or_ask(wanted, why, before, &pass).await,
-            Err(refusal) => Flown::alone(self.held_up(wanted, why, refusal)),
-        };
-        if let Some(turn) = turn.filter(|_| flown.accepted) {
-            turn.land(Landing::Shared(()));
-        }
-        flown
+        gate.enter(&wanted.budget, bearer, subject, || self.clock.now())
+            .await
     }
 
     /// The small question where it will do, else the question itself.
@@ -275,14 +282,10 @@ impl Rooms {
         &self,
         wanted: &Wanted,
         why: Forward,
-        held: Option<Held>,
+        mut before: Before,
         pass: &Pass,
     ) -> Flown {
-        let mut before = Before {
-            held,
-            in_vain: false,
-        };
-        if let Some(held) = &before.held {
+        if let Some(held) = before.held.as_ref().filter(|_| !before.in_vain) {
             match self.verify(wanted, why, held, pass).await {
                 Verified::Told(flown) => return *flown,
                 Verified::InVain => before.in_vain = true,
@@ -317,13 +320,16 @@ impl Rooms {
             Ok(answer) => {
                 let took = now.since(asked);
                 self.ops.asked(answer.status(), before.held.is_some(), took);
-                let told = Told {
+                let posed = Posed {
                     wanted,
                     why,
-                    before,
-                    pass,
                     born,
                     asked,
+                };
+                let told = Told {
+                    posed,
+                    before,
+                    pass,
                 };
                 self.told(told, answer).await
             }
@@ -375,32 +381,6 @@ impl Rooms {
             let current = wanted.place.current.as_ref()?;
             self.cache.current(current, now).filter(has_validator)
         })
-    }
-
-    /// What is known of the picture; where nothing is and another principal is downloading it,
-    /// once that has ended. Where it ends without a picture or "no photo" the next one takes
-    /// its turn, and dropping the turn lets the one after that go.
-    async fn before(&self, wanted: &Wanted) -> (Option<Held>, Option<Lead<CurrentKey, Born, ()>>) {
-        let deadline = tokio::time::Instant::now() + DOWNLOAD_PATIENCE;
-        loop {
-            let before = self.known(wanted);
-            let (None, Some(current)) = (&before, &wanted.place.current) else {
-                return (before, None);
-            };
-            let born = self.cache.doubts.born();
-            // One that began before a write brings nothing that may still be used.
-            let usable =
-                |asked: &Born| self.cache.believes(&wanted.place, *asked, self.clock.now());
-            let wait = match self.questions.downloads.join(current, born, usable) {
-                Seat::Leader(turn) => return (None, Some(turn)),
-                Seat::Waiter(wait) => wait,
-                Seat::Full => return (None, None),
-            };
-            match tokio::time::timeout_at(deadline, wait.landed()).await {
-                Ok(Landing::Alone) => {}
-                Ok(Landing::Shared(())) | Err(_) => return (self.known(wanted), None),
-            }
-        }
     }
 }
 

@@ -35,8 +35,8 @@ impl Rooms {
             StatusCode::NOT_MODIFIED => self.unchanged(&told, &answer, now).await,
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Flown::alone(told.relayed(answer)),
             _ => {
-                match admission::judge_head(told.wanted.facts.photo.view, status, answer.headers())
-                {
+                let view = told.posed.wanted.facts.photo.view;
+                match admission::judge_head(view, status, answer.headers()) {
                     Ok(kind) => self.arrived(told, kind, answer).await,
                     Err(reason) => Flown::alone(self.not_stored(&told, answer, reason)),
                 }
@@ -47,7 +47,7 @@ impl Rooms {
     /// What the status alone says of the budget, the token and the owner is noted; returned is
     /// why Graph cannot be had, where it says so.
     fn heeded(&self, told: &Told<'_>, answer: &Response<Incoming>, now: Time) -> Option<Detail> {
-        let (status, facts) = (answer.status(), &told.wanted.facts);
+        let (status, facts) = (answer.status(), &told.posed.wanted.facts);
         if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE {
             let wait = upstream::retry_after(answer.headers(), now);
             // A 503 that names no wait is a failure like any other.
@@ -80,8 +80,12 @@ impl Rooms {
             .filter(|before| names_it(answer, before))
             .and_then(|before| {
                 let habits = &self.questions.habits;
-                habits.condition_honoured(told.wanted.facts.owner.kind());
-                self.stands(told, before, answer.headers(), answer.status(), now)
+                let kind = told.posed.wanted.facts.owner.kind();
+                habits.condition_honoured(kind);
+                if told.before.in_vain {
+                    habits.metadata_told_nothing(kind, now);
+                }
+                self.stands(told.posed, before, answer.headers(), answer.status(), now)
             });
         match stands {
             Some(flown) => flown,
@@ -93,23 +97,27 @@ impl Rooms {
     /// clock or been refused meanwhile.
     pub(super) fn stands(
         &self,
-        told: &Told<'_>,
+        posed: Posed<'_>,
         before: &Held,
         fields: &HeaderMap,
         status: StatusCode,
         now: Time,
     ) -> Option<Flown> {
-        self.accepted(told, Shown::Photo(None), now)?;
-        let kept = self.cache.freshen(
-            &told.wanted.place,
-            before,
-            fields,
-            told.asked,
-            told.born,
-            now,
-        );
-        self.picture_tells(told.wanted, &kept.held, told.born, told.asked, now);
-        Some(told.kept(kept, status, now))
+        let Posed {
+            wanted,
+            born,
+            asked,
+            ..
+        } = posed;
+        let shown = match before.response.status {
+            StatusCode::NOT_FOUND => Shown::NotFound(&before.bytes),
+            _ => Shown::Photo(None),
+        };
+        self.accepted(posed, shown, now)?;
+        let place = &wanted.place;
+        let kept = self.cache.freshen(place, before, fields, asked, born, now);
+        self.picture_tells(wanted, &kept.held, born, asked, now);
+        Some(posed.kept(kept, status, now))
     }
 
     /// An answer that may not be stored: this caller's alone, if it can be read.
@@ -119,9 +127,10 @@ impl Rooms {
         answer: Response<Incoming>,
         reason: NotStored,
     ) -> Outcome {
-        if !coding::is_asked_for(answer.headers(), &told.wanted.codings) {
+        let Posed { wanted, why, .. } = told.posed;
+        if !coding::is_asked_for(answer.headers(), &wanted.codings) {
             // We asked for none, and this caller may not be able to undo it.
-            return self.instead(told.wanted, told.why, Detail::Error, Problem::BrokenAnswer);
+            return self.instead(wanted, why, Detail::Error, Problem::BrokenAnswer);
         }
         let reason = (reason != NotStored::Status).then_some(reason);
         told.handed_on(told.still_coming(upstream::inbound(answer)), reason)
@@ -131,7 +140,7 @@ impl Rooms {
     /// ended by our clock or been refused meanwhile. Asks for all of it, for this caller alone,
     /// from the same place in the lane and unless Graph has said wait meanwhile.
     async fn ask_whole(&self, told: &Told<'_>) -> Flown {
-        let Told { wanted, why, .. } = *told;
+        let Posed { wanted, why, .. } = told.posed;
         if let Some(refusal) = self.refusal(wanted) {
             return Flown::alone(self.held_up(wanted, why, refusal));
         }
@@ -157,6 +166,12 @@ impl Rooms {
     /// An answer that may be stored: takes its body in, and stores it on Graph's word about the
     /// caller.
     async fn arrived(&self, told: Told<'_>, kind: Kind, answer: Response<Incoming>) -> Flown {
+        let Posed {
+            wanted,
+            why,
+            born,
+            asked,
+        } = told.posed;
         let cap = match kind {
             Kind::Media => self.cache.config().max_photo,
             Kind::Json | Kind::Absent => LARGEST_JSON,
@@ -170,7 +185,7 @@ impl Rooms {
                 let answer = told.still_coming(answer);
                 return Flown::alone(told.handed_on(answer, Some(NotStored::TooLarge)));
             }
-            Err(error) => return self.unanswered(told.wanted, told.why, told.pass, &error),
+            Err(error) => return self.unanswered(wanted, why, told.pass, &error),
         };
         let now = self.clock.now();
         let alone = |bytes, reason| {
@@ -178,7 +193,7 @@ impl Rooms {
             Flown::alone(told.handed_on(upstream::inbound(answer), reason))
         };
         // What is not Graph's word about a photo is no word about the caller either.
-        let shown = match admission::judge_body(kind, told.wanted.facts.photo.view, &bytes) {
+        let shown = match admission::judge_body(kind, wanted.facts.photo.view, &bytes) {
             Err(reason) => return alone(bytes, Some(reason)),
             Ok(Kind::Absent) if kind == Kind::Absent => {
                 if !admission::is_graphs_own(&head.headers) {
@@ -188,18 +203,18 @@ impl Rooms {
             }
             Ok(_) => Shown::Photo(Some(&bytes)),
         };
-        if self.accepted(&told, shown, now).is_none() {
+        if self.accepted(told.posed, shown, now).is_none() {
             return alone(bytes, None);
         }
         let answered = Answered {
             status: head.status,
             fields: &head.headers,
             bytes,
-            asked: told.asked,
-            born: told.born,
+            asked,
+            born,
         };
         let kept = self.cache.keep(
-            &told.wanted.place,
+            &wanted.place,
             kind,
             answered,
             told.before.held.as_ref(),
@@ -207,15 +222,15 @@ impl Rooms {
         );
         if kept.not_stored.is_none() {
             self.learn_habit(&told, &kept.held, now);
-            self.metadata_tells(told.wanted, &kept.held, told.born, told.asked, now);
-            self.picture_tells(told.wanted, &kept.held, told.born, told.asked, now);
+            self.metadata_tells(wanted, &kept.held, born, asked, now);
+            self.picture_tells(wanted, &kept.held, born, asked, now);
         }
-        told.kept(kept, head.status, now)
+        told.posed.kept(kept, head.status, now)
     }
 
     /// Graph has accepted the caller's token and answered about the subject: both are noted.
-    fn accepted(&self, told: &Told<'_>, shown: Shown<'_>, now: Time) -> Option<Arc<Proof>> {
-        self.credited(told.wanted, (told.asked, told.born), shown, now)
+    fn accepted(&self, posed: Posed<'_>, shown: Shown<'_>, now: Time) -> Option<Arc<Proof>> {
+        self.credited(posed.wanted, (posed.asked, posed.born), shown, now)
     }
 
     /// The same, of a question asked and born then.
@@ -297,17 +312,23 @@ fn names_it(answer: &Response<Incoming>, before: &Held) -> bool {
     }
 }
 
-/// A question that has been answered.
-pub(super) struct Told<'a> {
+/// A question, and when it was put.
+#[derive(Clone, Copy)]
+pub(super) struct Posed<'a> {
     pub(super) wanted: &'a Wanted,
     pub(super) why: Forward,
-    pub(super) before: Before,
-    pub(super) pass: &'a Pass,
     pub(super) born: Born,
     pub(super) asked: Time,
 }
 
-impl Told<'_> {
+/// A question that has been answered.
+pub(super) struct Told<'a> {
+    pub(super) posed: Posed<'a>,
+    pub(super) before: Before,
+    pub(super) pass: &'a Pass,
+}
+
+impl Posed<'_> {
     fn status(&self, graph: StatusCode) -> CacheStatus {
         CacheStatus {
             forward_status: Some(graph),
@@ -315,10 +336,40 @@ impl Told<'_> {
         }
     }
 
+    /// An answer that those who wait may have.
+    ///
+    /// They may not where Graph says that it depends on who asks, or that it may be used for
+    /// nobody without being asked again (RFC 9111 §4: reuse is what they would do).
+    fn kept(&self, kept: Kept, graph: StatusCode, now: Time) -> Flown {
+        let Kept { held, not_stored } = kept;
+        let status = CacheStatus {
+            stored: not_stored.is_none(),
+            detail: not_stored.map(Detail::NotStored),
+            ..self.status(graph)
+        };
+        let reusable = !held.response.freshness.must_revalidate || held.response.is_fresh(now);
+        let landing = match not_stored {
+            None | Some(NotStored::Written) if reusable => {
+                Landing::Shared(Word::Answer(held.clone(), status))
+            }
+            _ => Landing::Alone,
+        };
+        Flown {
+            outcome: Outcome {
+                answer: Answer::Held(held),
+                status,
+            },
+            landing,
+            accepted: true,
+        }
+    }
+}
+
+impl Told<'_> {
     fn problem(&self, problem: Problem) -> Outcome {
         Outcome {
             answer: Answer::Problem(problem),
-            status: CacheStatus::forwarded(self.why),
+            status: CacheStatus::forwarded(self.posed.why),
         }
     }
 
@@ -354,39 +405,11 @@ impl Told<'_> {
         let detail = reason.map(Detail::NotStored);
         let status = CacheStatus {
             detail,
-            ..self.status(answer.status())
+            ..self.posed.status(answer.status())
         };
         Outcome {
             answer: Answer::Relayed(answer),
             status,
-        }
-    }
-
-    /// An answer that those who wait may have.
-    ///
-    /// They may not where Graph says that it depends on who asks, or that it may be used for
-    /// nobody without being asked again (RFC 9111 §4: reuse is what they would do).
-    fn kept(&self, kept: Kept, graph: StatusCode, now: Time) -> Flown {
-        let Kept { held, not_stored } = kept;
-        let status = CacheStatus {
-            stored: not_stored.is_none(),
-            detail: not_stored.map(Detail::NotStored),
-            ..self.status(graph)
-        };
-        let reusable = !held.response.freshness.must_revalidate || held.response.is_fresh(now);
-        let landing = match not_stored {
-            None | Some(NotStored::Written) if reusable => {
-                Landing::Shared(Word::Answer(held.clone(), status))
-            }
-            _ => Landing::Alone,
-        };
-        Flown {
-            outcome: Outcome {
-                answer: Answer::Held(held),
-                status,
-            },
-            landing,
-            accepted: true,
         }
     }
 }

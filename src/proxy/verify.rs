@@ -15,7 +15,7 @@ use http::{HeaderMap, StatusCode, Uri};
 
 use super::Rooms;
 use super::question::{Before, Flown};
-use super::told::Told;
+use super::told::{Posed, Told};
 use super::wanted::Wanted;
 use crate::cache::{Born, Held, Kind, Lookup, etag};
 use crate::clock::Time;
@@ -45,9 +45,9 @@ impl Rooms {
         pass: &Pass,
     ) -> Verified {
         let (kind, now) = (wanted.facts.owner.kind(), self.clock.now());
-        let Some(tag) = before.response.upstream_etag() else {
+        if !self.questions.verify_by_metadata || before.response.upstream_etag().is_none() {
             return Verified::NotTried;
-        };
+        }
         if self.was_refused(wanted, now) || self.questions.habits.way(kind, now) != Way::Metadata {
             return Verified::NotTried;
         }
@@ -63,22 +63,17 @@ impl Rooms {
                 if self.was_refused(wanted, now) {
                     return Verified::InVain;
                 }
-                if !media_etag(held).is_some_and(|named| etag::is_same(&named, tag.as_bytes())) {
+                if !names_tag_of(held, before) {
                     return Verified::InVain;
                 }
                 self.questions.habits.tags_agreed(kind);
-                let told = Told {
+                let posed = Posed {
                     wanted,
                     why,
-                    before: Before {
-                        held: Some(before.clone()),
-                        in_vain: false,
-                    },
-                    pass,
                     born,
                     asked,
                 };
-                let stands = self.stands(&told, before, &HeaderMap::new(), StatusCode::OK, now);
+                let stands = self.stands(posed, before, &HeaderMap::new(), StatusCode::OK, now);
                 stands.map_or(Verified::InVain, |flown| Verified::Told(Box::new(flown)))
             }
             Answer::Relayed(answer) if is_final(answer.status()) => {
@@ -113,7 +108,7 @@ impl Rooms {
     /// A picture has come. If it was asked for with the tag of one that is held and is that very
     /// one, the condition was ignored.
     pub(super) fn learn_habit(&self, told: &Told<'_>, came: &Held, now: Time) {
-        let kind = told.wanted.facts.owner.kind();
+        let kind = told.posed.wanted.facts.owner.kind();
         let Some(before) = &told.before.held else {
             return;
         };
@@ -208,7 +203,7 @@ impl Rooms {
 
     /// Whether Graph's last word to this caller about the picture was a refusal: metadata never
     /// stands against that.
-    fn was_refused(&self, wanted: &Wanted, now: Time) -> bool {
+    pub(super) fn was_refused(&self, wanted: &Wanted, now: Time) -> bool {
         let names = self.names(wanted, now);
         self.is_refused(wanted.facts.own, &names, wanted.facts.space, now)
     }
@@ -228,7 +223,7 @@ impl Rooms {
 
 impl Wanted {
     /// The metadata of the same picture, asked for by the same path.
-    fn as_metadata(&self, rooms: &Rooms) -> Option<Wanted> {
+    pub(super) fn as_metadata(&self, rooms: &Rooms) -> Option<Wanted> {
         let photo = &self.facts.photo;
         let has_metadata = matches!(photo.owner.kind(), OwnerKind::User | OwnerKind::Group)
             && self.facts.space != Space::Alone(self.facts.caller.credential);
@@ -257,6 +252,14 @@ fn metadata_target(media: &PathAndQuery, photo: &PhotoRequest) -> Option<PathAnd
         Recognition::Read(read) if read == expected => uri.path_and_query().cloned(),
         _ => None,
     }
+}
+
+/// Whether metadata names the tag that this picture has.
+pub(super) fn names_tag_of(metadata: &Held, picture: &Held) -> bool {
+    let (named, tag) = (media_etag(metadata), picture.response.upstream_etag());
+    named
+        .zip(tag)
+        .is_some_and(|(named, tag)| etag::is_same(&named, tag.as_bytes()))
 }
 
 /// The tag that metadata names, where it names one.

@@ -23,6 +23,20 @@ pub enum Way {
     Metadata,
 }
 
+/// Whether metadata asked for while somebody else downloads the picture has spared a question.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Meanwhile {
+    /// Not tried yet.
+    #[default]
+    Unknown,
+    /// Being tried since then, by one caller.
+    Trying(Time),
+    /// It has.
+    Spares,
+    /// It has cost one instead, at that time.
+    Costs(Time),
+}
+
 /// What has been learnt.
 #[derive(Debug, Default)]
 pub struct Habits(Mutex<HashMap<OwnerKind, Habit>>);
@@ -35,6 +49,7 @@ struct Habit {
     told_nothing: Option<Time>,
     /// Whether the tag in metadata has been seen to be the picture's.
     tags_agree: bool,
+    meanwhile: Meanwhile,
 }
 
 impl Habits {
@@ -85,8 +100,70 @@ impl Habits {
         self.lock().get(&kind).is_some_and(|habit| habit.tags_agree)
     }
 
+    /// Whether metadata may be asked for while somebody else downloads the picture: where that
+    /// has spared questions, and once an hour to see whether it does.
+    pub fn may_ask_meanwhile(&self, kind: OwnerKind, now: Time) -> bool {
+        let habits = self.lock();
+        let meanwhile = habits.get(&kind).map(|habit| habit.meanwhile);
+        match meanwhile.unwrap_or_default() {
+            Meanwhile::Unknown | Meanwhile::Spares => true,
+            Meanwhile::Trying(at) | Meanwhile::Costs(at) => now.since(at) >= BELIEVED,
+        }
+    }
+
+    /// The same for a caller who asks at once: where it is not known yet, one at a time tries.
+    pub fn asks_meanwhile(&self, kind: OwnerKind, now: Time) -> Option<Trial<'_>> {
+        if !self.may_ask_meanwhile(kind, now) {
+            return None;
+        }
+        let mut habits = self.lock();
+        let habit = habits.entry(kind).or_default();
+        // Another may have begun since.
+        if matches!(habit.meanwhile, Meanwhile::Trying(at) if now.since(at) < BELIEVED) {
+            return None;
+        }
+        if habit.meanwhile != Meanwhile::Spares {
+            habit.meanwhile = Meanwhile::Trying(now);
+        }
+        Some(Trial { habits: self, kind })
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<OwnerKind, Habit>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The duty to say what came of asking for metadata meanwhile. Dropping it says that nothing
+/// was learnt.
+#[derive(Debug)]
+pub struct Trial<'a> {
+    habits: &'a Habits,
+    kind: OwnerKind,
+}
+
+impl Trial<'_> {
+    /// It has spared a question.
+    pub fn spared(self) {
+        self.ends(Meanwhile::Spares);
+    }
+
+    /// It told nothing, and the question had to be asked all the same.
+    pub fn cost(self, now: Time) {
+        self.ends(Meanwhile::Costs(now));
+    }
+
+    fn ends(&self, meanwhile: Meanwhile) {
+        self.habits.lock().entry(self.kind).or_default().meanwhile = meanwhile;
+    }
+}
+
+impl Drop for Trial<'_> {
+    fn drop(&mut self) {
+        let mut habits = self.habits.lock();
+        let habit = habits.entry(self.kind).or_default();
+        if matches!(habit.meanwhile, Meanwhile::Trying(_)) {
+            habit.meanwhile = Meanwhile::Unknown;
+        }
     }
 }
 
@@ -129,5 +206,33 @@ mod tests {
         clock.advance(BELIEVED);
         assert_eq!(habits.way(USER, clock.now()), Way::Condition);
         assert_eq!(habits.way(USER, clock.now()), Way::Metadata);
+    }
+
+    #[test]
+    fn while_nothing_is_known_one_at_a_time_asks_for_metadata_meanwhile() {
+        let (habits, clock) = (Habits::default(), Clock::by_hand());
+        let now = clock.now();
+        let trial = habits.asks_meanwhile(USER, now).unwrap();
+        assert!(habits.asks_meanwhile(USER, now).is_none());
+        assert!(habits.asks_meanwhile(OwnerKind::Group, now).is_some());
+        drop(trial);
+        habits.asks_meanwhile(USER, now).unwrap().spared();
+        let all = [0; 9].map(|_| habits.asks_meanwhile(USER, now));
+        assert!(all.iter().all(Option::is_some));
+    }
+
+    #[test]
+    fn what_has_cost_a_question_is_not_tried_again_for_an_hour() {
+        let (habits, clock) = (Habits::default(), Clock::by_hand());
+        habits.asks_meanwhile(USER, clock.now()).unwrap().spared();
+        habits
+            .asks_meanwhile(USER, clock.now())
+            .unwrap()
+            .cost(clock.now());
+        assert!(habits.asks_meanwhile(USER, clock.now()).is_none());
+        clock.advance(BELIEVED);
+        let trial = habits.asks_meanwhile(USER, clock.now());
+        assert!(trial.is_some());
+        assert!(!habits.may_ask_meanwhile(USER, clock.now()));
     }
 }

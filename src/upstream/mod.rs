@@ -28,5 +28,5 @@ pub use error::{Error, SetupError};
 pub use flight::{Flights, Landing, Lead, Seat};
 pub use forward::inbound;
 pub use gate::{Bearer, Budget, Gate, Limits, Pass, Refusal, retry_after};
-pub use habits::{Habits, Way};
+pub use habits::{Habits, Trial, Way};
 pub use pool::{Config, Upstream};

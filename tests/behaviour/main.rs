@@ -28,6 +28,7 @@ mod isolation;
 mod lanes;
 mod links;
 mod logs;
+mod meanwhile;
 mod model;
 mod names;
 mod operator;
