@@ -35,17 +35,15 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use super::connected::Connected;
 use super::history::{self, History};
 use super::watched::Watched;
 use super::{Secret, explain, metrics, plain_token, purge, report};
 use crate::server::{self, Certificate, TlsFiles};
 
-/// Connections held at once; the next one waits in the backlog.
-const MOST_CONNECTIONS: usize = 64;
 /// Connections the system may hold for us.
 const BACKLOG: u32 = 64;
 /// To the end of a request's head.
@@ -130,8 +128,8 @@ impl Admin {
         });
         let mut reread = tokio::time::interval(server::REREAD);
         reread.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
         let mut tasks = JoinSet::new();
+        let mut connected = Connected::default();
         let mut sample = tokio::time::interval(history::EVERY);
         sample.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -143,15 +141,11 @@ impl Admin {
                         tls.look_again();
                     }
                 }
-                accepted = self.listener.accept(), if places.available_permits() > 0 => {
-                    let place = Arc::clone(&places).try_acquire_owned();
-                    if let (Ok((stream, _)), Ok(place)) = (accepted, place) {
-                        let desk = Arc::clone(&desk);
+                accepted = self.listener.accept() => {
+                    if let Ok((stream, peer)) = accepted {
                         let tls = self.tls.as_ref().map(|tls| tls.acceptor());
-                        tasks.spawn(async move {
-                            desk.receive(stream, tls).await;
-                            drop(place);
-                        });
+                        let task = tasks.spawn(Arc::clone(&desk).receive(stream, tls));
+                        connected.enter(peer.ip(), task);
                     } else {
                         // Out of descriptors: the callers of the other listener go first.
                         tokio::time::sleep(Duration::from_millis(100)).await;

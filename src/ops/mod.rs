@@ -7,6 +7,7 @@
 
 pub mod admin;
 mod config;
+mod connected;
 mod expiry;
 mod explain;
 mod figures;

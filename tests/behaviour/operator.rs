@@ -328,6 +328,26 @@ async fn a_page_that_reaches_this_machine_by_a_name_of_its_own_is_turned_away() 
 }
 
 #[tokio::test]
+async fn strangers_who_take_every_place_keep_no_probe_waiting() {
+    let world = watched().await;
+    let operator = Operator::of(&world);
+    // Some say nothing, some begin and never end, some ask a lot and never read the answers.
+    let plenty = "GET /dashboard.js HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(2000);
+    let manners = ["", "GET /livez HTTP/1.1\r\nHost:", &plenty];
+    let mut strangers = Vec::new();
+    for at in 0..200 {
+        let stream = tokio::net::TcpStream::connect(operator.0).await.unwrap();
+        // What does not fit is not waited for.
+        let _ = stream.try_write(manners[at % manners.len()].as_bytes());
+        strangers.push(stream);
+    }
+    // A head that does not come is waited for ten seconds.
+    let probe = tokio::time::timeout(Duration::from_secs(5), operator.get("/livez"));
+    assert_eq!(probe.await.expect("at once").status, 200);
+    drop(strangers);
+}
+
+#[tokio::test]
 async fn every_page_forbids_frames_foreign_scripts_and_other_origins() {
     let world = watched().await;
     for page in [
