@@ -15,6 +15,7 @@ FULL = [
     "--set", "upstreamCa.configMapName=own-roots", "--set", "upstreamProxy.secretName=own-proxy",
     "--set", "adminToken.existingSecret=own-token", "--set", "podMonitor.enabled=true",
     "--set", "settings.upstream_concurrency=1000", "--set", "settings.infer_absent=false",
+    "--set", "adminTls.secretName=own-admin-tls", "--set", "adminTls.serverName=photos.test",
     "--set", "settings.photo_ttl=2h", "--set", "settings.tenant_user_permissions={User.Read.Own}",
 ]
 VERSIONS = ["1.29", "1.37"]
@@ -54,7 +55,8 @@ class Cluster(unittest.TestCase):
             run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
                 "-nodes", "-batch", "-subj", "/CN=localhost", "-keyout", f"{place}/tls.key", "-out", f"{place}/tls.crt")
             shutil.copy(f"{place}/tls.crt", f"{place}/ca.crt")
-            settings = settings.replace("/etc/graph-photo-proxy/tls/", f"{place}/")
+            for folder in ("tls", "admin-tls"):
+                settings = settings.replace(f"/etc/graph-photo-proxy/{folder}/", f"{place}/")
             settings = settings.replace("/etc/graph-photo-proxy/upstream-ca/", f"{place}/")
             file = Path(place) / "config.toml"
             file.write_text(settings)
@@ -95,21 +97,30 @@ class Cluster(unittest.TestCase):
             self.assertIn("0 chart(s) failed", said)
 
     def test_the_chart_gives_valid_manifests_that_the_proxy_takes(self):
-        for arguments in (["--set", "app.image=app:1"], FULL):
+        plain = "admin_token in plain text"
+        for arguments, scheme in (["--set", "app.image=app:1"], None), (FULL, "HTTPS"):
             documents = template(*arguments)
             self.assert_valid(documents)
             sidecar = self.assert_sealed(pod_of(documents))
+            for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+                self.assertEqual(sidecar[probe]["httpGet"].get("scheme"), scheme)
             environment = {variable["name"]: "http://user:secret-word@proxy.test:3128" if "PROXY_UPSTREAM" in variable["name"]
                            else "x" * 40 for variable in sidecar["env"]}
             said = self.assert_proxy_takes(settings_of(documents), environment)
             self.assertIn('admin = "0.0.0.0:9090"', said)
+            self.assertEqual(plain in said, scheme is None, said)
+        [monitor] = of_kind(documents, "PodMonitor")
+        [endpoint] = monitor["spec"]["podMetricsEndpoints"]
+        self.assertEqual((endpoint["scheme"], endpoint["tlsConfig"]["serverName"]), ("https", "photos.test"))
+        self.assertEqual(endpoint["tlsConfig"]["ca"]["secret"], {"name": "own-admin-tls", "key": "ca.crt"})
         for line in ("upstream_concurrency = 1000 ", "infer_absent = false", 'photo_ttl = "2h"',
                      'tenant_user_permissions = ["User.Read.Own"]', 'tls_listen = "127.0.0.1:8443"'):
             self.assertIn(line.strip(), said)
 
     def test_the_chart_refuses_what_would_break_or_open_the_pod(self):
         for wrong in ("settings.listen=0.0.0.0:8080", "settings.admin_token=in-the-open-for-all",
-                      "settings.admin=0.0.0.0:1", "imgae.tag=1", "app.port=8080", "image.digest=latest"):
+                      "settings.admin=0.0.0.0:1", "settings.admin_client_ca=ca.pem", "settings.tls_dev=true",
+                      "imgae.tag=1", "app.port=8080", "image.digest=latest"):
             with self.subTest(wrong), self.assertRaisesRegex(AssertionError, "values"):
                 template("--set", wrong)
 

@@ -39,10 +39,19 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- .Values.adminToken.existingSecret | default (printf "%s-admin" (include "graph-photo-proxy.fullname" .)) -}}
 {{- end -}}
 
+{{/* The admin port's, where it is not plain HTTP. The kubelet takes any certificate. */}}
+{{- define "graph-photo-proxy.scheme" -}}
+{{- if .Values.adminTls.secretName }}, scheme: HTTPS{{ end -}}
+{{- end -}}
+
 {{/* The settings file. Text in quotes reads as a number or a switch where one is meant. */}}
 {{- define "graph-photo-proxy.config" -}}
 listen = "127.0.0.1:8080"
 admin = "0.0.0.0:9090"
+{{- if .Values.adminTls.secretName }}
+admin_tls_cert = "/etc/graph-photo-proxy/admin-tls/tls.crt"
+admin_tls_key = "/etc/graph-photo-proxy/admin-tls/tls.key"
+{{- end }}
 {{- if .Values.tls.secretName }}
 tls_listen = "127.0.0.1:8443"
 tls_cert = "/etc/graph-photo-proxy/tls/tls.crt"
@@ -90,15 +99,15 @@ log_format = "json"
     - {name: photo-admin, containerPort: 9090}
   # The app starts once this has passed.
   startupProbe:
-    httpGet: {path: /readyz, port: photo-admin}
+    httpGet: {path: /readyz, port: photo-admin{{ include "graph-photo-proxy.scheme" . }}}
     periodSeconds: 1
     failureThreshold: 30
   livenessProbe:
-    httpGet: {path: /livez, port: photo-admin}
+    httpGet: {path: /livez, port: photo-admin{{ include "graph-photo-proxy.scheme" . }}}
     periodSeconds: 10
     timeoutSeconds: 3
   readinessProbe:
-    httpGet: {path: /readyz, port: photo-admin}
+    httpGet: {path: /readyz, port: photo-admin{{ include "graph-photo-proxy.scheme" . }}}
     periodSeconds: 5
     timeoutSeconds: 3
   resources: {{- toYaml .Values.resources | nindent 4 }}
@@ -112,6 +121,9 @@ log_format = "json"
     seccompProfile: {type: RuntimeDefault}
   volumeMounts:
     - {name: photo-config, mountPath: /etc/graph-photo-proxy/config, readOnly: true}
+    {{- if .Values.adminTls.secretName }}
+    - {name: photo-admin-tls, mountPath: /etc/graph-photo-proxy/admin-tls, readOnly: true}
+    {{- end }}
     {{- if .Values.tls.secretName }}
     - {name: photo-tls, mountPath: /etc/graph-photo-proxy/tls, readOnly: true}
     {{- end }}
@@ -123,6 +135,10 @@ log_format = "json"
 {{- define "graph-photo-proxy.volumes" -}}
 - name: photo-config
   configMap: {name: {{ include "graph-photo-proxy.fullname" . }}}
+{{- with .Values.adminTls.secretName }}
+- name: photo-admin-tls
+  secret: {secretName: {{ . }}, defaultMode: 0444}
+{{- end }}
 {{- with .Values.tls.secretName }}
 - name: photo-tls
   secret: {secretName: {{ . }}, defaultMode: 0444}
