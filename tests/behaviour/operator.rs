@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use graph_photo_proxy::clock::Clock;
 use graph_photo_proxy::demo::Fault;
@@ -325,6 +327,94 @@ async fn a_page_that_reaches_this_machine_by_a_name_of_its_own_is_turned_away() 
     let none = "GET /figures HTTP/1.0\r\n\r\n";
     let answer = raw::exchange(admin, none.as_bytes()).await;
     assert!(answer.contains(" 421 "), "{answer}");
+}
+
+#[tokio::test]
+async fn one_head_that_can_be_read_in_two_ways_is_no_way_in() {
+    let secret = "an-operators-own-word";
+    let settings = [("admin", "127.0.0.1:0"), ("admin_token", secret)];
+    let world = World::with(&settings, |_| {}).await;
+    let (operator, token) = (Operator::of(&world), world.token(0));
+    let path = format!("/v1.0/users/{}/photo/$value", world.person(1).id);
+    world.get(&path, &token).await;
+    let bearer = format!("Authorization: Bearer {secret}\r\n");
+    let order = r#"{"everything":true}"#;
+    let json = "Content-Type: application/json\r\n";
+    // A whole order of the operator's, to be taken for a request of its own.
+    let hidden = format!(
+        "POST /purge HTTP/1.1\r\nHost: localhost\r\n{bearer}{json}Content-Length: 19\r\n\r\n{order}"
+    );
+    let length = format!("Content-Length: {}\r\n", hidden.len());
+    for (what, fields) in [
+        ("in a body", length.clone()),
+        (
+            "in a body of a length that is chunked, too",
+            format!("{length}Transfer-Encoding: chunked\r\n"),
+        ),
+        (
+            "behind the first of two lengths",
+            format!("Content-Length: 0\r\n{length}"),
+        ),
+        (
+            "in a coding that nobody knows",
+            "Transfer-Encoding: chunked, odd\r\n".to_owned(),
+        ),
+        (
+            "with a name that ends in a space",
+            format!("{length}Authorization : Bearer {secret}\r\n"),
+        ),
+        (
+            "with a token on a folded line",
+            format!("{length}Authorization: Bearer\r\n {secret}\r\n"),
+        ),
+        (
+            "with a token for somebody else",
+            format!("{length}Proxy-{bearer}Cookie: Bearer {secret}\r\n"),
+        ),
+    ] {
+        let head = format!("POST /purge HTTP/1.1\r\nHost: localhost\r\n{json}");
+        let text = format!("{head}{fields}\r\n{hidden}");
+        let answer = raw::last_words(operator.0, text.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 4"), "{what}: {answer}");
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{what}: {answer}");
+    }
+    assert!(
+        world.get(&path, &token).await.is_hit(),
+        "nothing was purged"
+    );
+}
+
+#[tokio::test]
+async fn strangers_add_no_series_to_the_metrics() {
+    let world = watched().await;
+    let operator = Operator::of(&world);
+    let odd = |n: usize| {
+        // Tokens of other tenants and applications each time, as anybody can write them.
+        let claims = format!(
+            r#"{{"tid":"00000000-0000-4000-8000-{n:012x}","appid":"app-{n}","oid":"o-{n}","scp":"s{n}"}}"#
+        );
+        format!("e30.{}.x", URL_SAFE_NO_PAD.encode(claims))
+    };
+    let round = async |n: usize| {
+        for path in [
+            format!("/v1.0/users/stranger-{n}%0a%22%7d/photo/$value"),
+            format!("/v1.0/groups/{n}/photos/{n}x{n}/$value"),
+            format!("/beta/stranger-{n}?$select=label%22{n}"),
+        ] {
+            world.get(&path, &odd(n)).await;
+        }
+        operator.get(&format!("/stranger-{n}")).await;
+        operator.metrics().await.into_keys().collect::<Vec<_>>()
+    };
+    // What Graph answers to either kind of route is a series of its own, once it has been seen.
+    round(0).await;
+    let first = round(1).await;
+    let mut last = Vec::new();
+    for n in 2..40 {
+        last = round(n).await;
+    }
+    last.retain(|series| !first.contains(series));
+    assert_eq!(last, Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -55,7 +55,7 @@ function long(seconds) {
 function round(most) {
   if (!(most > 0)) return 1;
   const power = 10 ** Math.floor(Math.log10(most));
-  for (const step of [1, 2, 2.5, 5, 10]) if (most <= step * power) return step * power;
+  for (const step of [1, 2, 4, 6, 8, 10]) if (most <= step * power) return step * power;
   return 10 * power;
 }
 
