@@ -29,7 +29,8 @@ pub(crate) struct Storm {
     pub(crate) most: Duration,
 }
 
-/// So many people with tokens that Graph has accepted already, under this policy.
+/// So many people with tokens that Graph has accepted already, under this policy, not for the
+/// first time.
 pub(crate) async fn storm(sharing: &str, principals: usize) -> Outcome<Storm> {
     let clock = Clock::by_hand();
     let graph = elsewhere(Settings {
@@ -55,25 +56,12 @@ pub(crate) async fn storm(sharing: &str, principals: usize) -> Outcome<Storm> {
     for person in people.iter().take(principals) {
         tokens.push(graph.issue(TokenSpec::of(person)));
     }
-    let mut proofs = JoinSet::new();
-    for token in &tokens {
-        proofs.spawn(timed(app.proxy().clone(), path(1)?, token.clone()));
-    }
-    while let Some(proof) = proofs.join_next().await {
-        proof??;
-    }
+    at_once(&app, &tokens, tokens.len(), &path(1)?).await?;
     graph.change(|settings| settings.latency = (LATENCY, LATENCY));
+    // The first time only one tries whether a photo's metadata spares a question.
+    at_once(&app, &tokens, tokens.len(), &path(3)?).await?;
     graph.clear_seen();
-    let mut callers = JoinSet::new();
-    for token in tokens.iter().cycle().take(CALLERS) {
-        callers.spawn(timed(app.proxy().clone(), path(2)?, token.clone()));
-    }
-    let mut took = Vec::with_capacity(CALLERS);
-    while let Some(caller) = callers.join_next().await {
-        if let Some(time) = caller?? {
-            took.push(time);
-        }
-    }
+    let mut took = at_once(&app, &tokens, CALLERS, &path(2)?).await?;
     took.sort_unstable();
     let at = |part: usize| took.get((took.len() * part / 100).min(took.len() - 1));
     Ok(Storm {
@@ -83,6 +71,25 @@ pub(crate) async fn storm(sharing: &str, principals: usize) -> Outcome<Storm> {
         half: at(50).copied().unwrap_or_default(),
         most: at(99).copied().unwrap_or_default(),
     })
+}
+
+/// So many callers with these tokens ask for one photo: how long each took who got it.
+async fn at_once(
+    app: &App,
+    tokens: &[String],
+    callers: usize,
+    path: &str,
+) -> Outcome<Vec<Duration>> {
+    let mut asking = JoinSet::new();
+    for token in tokens.iter().cycle().take(callers) {
+        let proxy = app.proxy().clone();
+        asking.spawn(timed(proxy, path.to_owned(), token.clone()));
+    }
+    let mut took = Vec::with_capacity(callers);
+    while let Some(caller) = asking.join_next().await {
+        took.extend(caller??);
+    }
+    Ok(took)
 }
 
 /// A Graph with a thread of its own, so that its 50 ms do not begin behind a thousand callers.

@@ -314,7 +314,7 @@ async fn a_refusal_that_comes_before_there_is_room_for_the_metadata_stands_again
     held_other.waiting(1).await;
     let (first, second) = beside(&world, &path, (&one, &two), async |hold| {
         world.waiting(1).await;
-        assert_eq!(asked(&world), [path.clone()]);
+        assert_eq!(asked(&world), std::slice::from_ref(&path));
         for path in [&path, &by_name] {
             world.graph.on(path, Fault::Status(403));
         }
