@@ -64,6 +64,8 @@ pub(super) fn build(raw: &RawConfig, mistakes: Vec<Mistake>) -> Result<Config, M
             infer_absent: from.switch("infer_absent"),
             infer_etag: from.switch("infer_etag"),
             verify_by_metadata: from.switch("verify_by_metadata"),
+            infer_names: from.switch("infer_names"),
+            first_word: from.switch("first_word"),
             refresh_ahead: from.switch("refresh_ahead"),
             ask_names: from.switch("ask_names"),
         },

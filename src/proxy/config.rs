@@ -26,6 +26,10 @@ pub struct Config {
     pub infer_etag: bool,
     /// Whether a picture may be verified by its metadata instead of by itself.
     pub verify_by_metadata: bool,
+    /// Whether a picture held by an object id answers for the principal name of the same person.
+    pub infer_names: bool,
+    /// Whether held faces wait for Graph's first word about a token.
+    pub first_word: bool,
     /// Whether a photo that is asked for often is refreshed shortly before it expires.
     pub refresh_ahead: bool,
     /// Whether Graph is asked for the ids and names of a whole directory (`sharing = "tenant"`).

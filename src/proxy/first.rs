@@ -104,7 +104,7 @@ impl Rooms {
     pub(super) fn brings_word(&self, facts: &Facts) -> bool {
         let demand = facts.demand;
         let asks = !facts.photo.head && !demand.no_store && !demand.only_if_cached;
-        asks && !facts.may_become_readable(self).is_empty()
+        self.questions.first_word && asks && !facts.may_become_readable(self).is_empty()
     }
 
     /// Whether Graph's word about the token may let this caller have what is held: for the one
@@ -112,6 +112,9 @@ impl Rooms {
     pub(super) fn is_promised(&self, facts: &Facts, now: Time) -> bool {
         let demand = facts.demand;
         if facts.photo.head || demand.no_store || demand.only_if_cached {
+            return false;
+        }
+        if !self.questions.first_word {
             return false;
         }
         facts.may_become_readable(self).iter().any(|key| {

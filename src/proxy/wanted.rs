@@ -274,12 +274,12 @@ fn canonical(
     now: Time,
 ) -> PhotoOwner {
     let user = |id: &ObjectId| match id {
-        ObjectId::Upn(upn) => rooms
+        ObjectId::Upn(upn) if rooms.questions.infer_names => rooms
             .cache
             .aliases
             .guid_of(space, upn, now)
             .map_or_else(|| id.clone(), ObjectId::Guid),
-        ObjectId::Guid(_) | ObjectId::Other(_) => id.clone(),
+        _ => id.clone(),
     };
     let mailbox = |mailbox: &Mailbox| match (mailbox, principal.user()) {
         (Mailbox::Me, Some(me)) => Mailbox::User(ObjectId::Guid(me)),

@@ -56,6 +56,25 @@ async fn metadata_by_a_name_tells_whose_name_it_is() {
 }
 
 #[tokio::test]
+async fn switched_off_a_name_is_asked_for_as_it_was_written() {
+    let world = World::with(&[("infer_names", "false")], |_| {}).await;
+    let (owner, token) = (world.person(1), world.token(0));
+    let metadata = format!("/v1.0/users/{}/photo", owner.upn);
+    world.get(&metadata, &token).await;
+    let by_id = world.asks(&photo(&owner), &token).await;
+    let by_name = world.asks(&photo_by_name(&owner), &token).await;
+    assert_eq!(by_name.mark(), by_id.mark());
+    world.hit(&photo_by_name(&owner), &token).await;
+    // Known to be one person's they still are: a write by one name ends both.
+    let writer = world.token_with(1, "User.ReadWrite");
+    let picture = world.get(&photo(&world.person(2)), &token).await.body;
+    let written = world.proxy.put(&photo(&owner), &writer, picture).await;
+    assert!(written.status.is_success(), "{written:?}");
+    let after = world.asks(&photo_by_name(&owner), &token).await;
+    assert_eq!(after.mark().map(|mark| mark.upload), Some(2));
+}
+
+#[tokio::test]
 async fn names_claimed_by_forged_or_foreign_tokens_are_not_learnt() {
     let world = World::start().await;
     let (token, named, other) = (world.token(0), world.person(1), world.person(2));

@@ -65,6 +65,21 @@ async fn a_page_of_held_faces_costs_a_new_token_of_the_tenant_one_call() {
 }
 
 #[tokio::test]
+async fn switched_off_each_face_of_a_page_is_asked_for_with_a_new_token() {
+    let settings = [
+        ("sharing", "tenant"),
+        ("first_word", "false"),
+        ("upstream_concurrency", "64"),
+    ];
+    let world = World::with(&settings, |graph| graph.people = 40).await;
+    let paths = paths(&world);
+    warm(&world, &paths, &world.token(0)).await;
+    let replies = page(&world, &paths, &world.token(20), 12).await;
+    assert!(replies.iter().all(|reply| reply.status == 200));
+    assert_eq!(world.graph.count(), 12);
+}
+
+#[tokio::test]
 async fn a_page_of_held_faces_costs_a_refreshed_token_one_call() {
     for sharing in ["token", "verified"] {
         let world = World::with(&[("sharing", sharing)], |graph| graph.people = 40).await;

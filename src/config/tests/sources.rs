@@ -44,6 +44,8 @@ fn the_defaults_are_the_documented_ones() {
     assert!(config.ops.admin_token.is_none());
     assert!(!config.proxy.cache_status_key);
     assert!(config.proxy.infer_absent && config.proxy.refresh_ahead);
+    assert!(config.proxy.infer_etag && config.proxy.verify_by_metadata);
+    assert!(config.proxy.infer_names && config.proxy.first_word && !config.proxy.ask_names);
     assert_eq!(config.effective.len(), SETTINGS.len());
     assert!(
         config
