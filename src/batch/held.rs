@@ -40,7 +40,7 @@ pub fn part(id: &str, held: &Held) -> String {
             .filter(|text| is_json(text))
     };
     let body = match () {
-        () if picture => format!("\"{}\"", STANDARD.encode(&held.bytes)),
+        () if picture => format!("\"{}\"", STANDARD.encode(&**held.bytes)),
         // Inside a batch an answer without JSON has no body at all.
         () => json().unwrap_or("null").to_owned(),
     };

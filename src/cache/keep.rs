@@ -16,7 +16,9 @@ use super::freshness::Freshness;
 use super::key::BodyKey;
 use super::slots::{RefKey, Slot, SlotKey};
 use super::store::{Cache, Place};
-use super::stored::{Held, Kind, Popularity, SharedBody, StoredBody, StoredResponse};
+use super::stored::{
+    Held, HeldBytes, Kind, Popularity, Rendered, SharedBody, StoredBody, StoredResponse,
+};
 use crate::clock::Time;
 
 /// An answer of Graph, whole.
@@ -79,10 +81,11 @@ impl Cache {
             subject: place.subject.clone(),
             space: place.space,
             popularity: Popularity::default(),
+            rendered: Rendered::default(),
         };
         let held = Held {
             response: Arc::new(response),
-            bytes,
+            bytes: HeldBytes::Inline(bytes),
         };
         let not_stored = judged
             .err()
@@ -217,9 +220,9 @@ fn body(
     let (Kind::Media, Some(current)) = (kind, &place.current) else {
         return (StoredBody::Inline(bytes.clone()), None, bytes);
     };
-    if let Some(before) = before.filter(|before| before.bytes == bytes) {
+    if let Some(before) = before.filter(|before| *before.bytes == bytes) {
         let (body, slot) = again(&before.response.body, &before.bytes);
-        return (body, slot, before.bytes.clone());
+        return (body, slot, Bytes::clone(&before.bytes));
     }
     let key = BodyKey::new(current, fields.get(&header::ETAG), &bytes);
     let (body, slot) = SharedBody::new(key, &bytes);

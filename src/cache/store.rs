@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
-use bytes::Bytes;
 use moka::policy::EvictionPolicy;
 use moka::sync;
 
@@ -13,8 +12,9 @@ use super::alias::Aliases;
 use super::config::Config;
 use super::doubt::{Born, Doubt, Doubts};
 use super::key::{CurrentKey, Key};
+use super::near::Near;
 use super::slots::{Holds, RefKey, Removals, Slot, SlotKey};
-use super::stored::{Held, StoredBody, StoredResponse};
+use super::stored::{Held, HeldBytes, StoredBody, StoredResponse};
 use crate::clock::Time;
 use crate::identity::{Partition, Space, Subject};
 use crate::route::View;
@@ -64,6 +64,8 @@ pub struct Cache {
     /// The bound that the store was made with.
     bound: u64,
     pub(super) slots: sync::Cache<SlotKey, Slot>,
+    /// The short way to what is in them.
+    near: Arc<Near>,
     /// After which writes and refusals what is held is in doubt.
     pub doubts: Doubts,
     /// Which names mean the same.
@@ -79,6 +81,8 @@ impl Cache {
     pub fn new(config: Config) -> Self {
         let removals = Arc::new(Removals::default());
         let noted = Arc::clone(&removals);
+        let near = Arc::new(Near::default());
+        let left = Arc::clone(&near);
         let slots = sync::Cache::builder()
             .max_capacity(config.memory)
             .weigher(|_, slot: &Slot| slot.weight())
@@ -86,10 +90,16 @@ impl Cache {
             // popular entries: a new colleague's photo would be fetched again each time.
             .eviction_policy(EvictionPolicy::lru())
             .expire_after(Holds)
-            .eviction_listener(move |_, _, cause| noted.note(cause))
+            .eviction_listener(move |key: Arc<SlotKey>, slot, cause| {
+                noted.note(cause);
+                if let (SlotKey::Response(key), Slot::Response(response)) = (&*key, &slot) {
+                    left.gone(key, response);
+                }
+            })
             .build();
         Self {
             slots,
+            near,
             doubts: Doubts::default(),
             aliases: Aliases::new(config.photo_ttl.max(Duration::from_secs(1))),
             jitter: AtomicU64::new(0x9E37_79B9_7F4A_7C15),
@@ -118,10 +128,10 @@ impl Cache {
 
     /// Says what is held under `key` for a caller whose own partition is `own`.
     pub fn lookup(&self, key: &Key, own: Partition, now: Time) -> Lookup {
-        let Some(Slot::Response(response)) = self.slots.get(&RefKey::Response(key)) else {
+        let Some((response, look)) = self.find(key, now) else {
             return Lookup::Miss;
         };
-        let Some(held) = self.with_bytes(response, now) else {
+        let Some(held) = self.with_bytes(response, look) else {
             return Lookup::Miss;
         };
         let response = &held.response;
@@ -140,10 +150,33 @@ impl Cache {
         }
     }
 
+    /// The answer under a key, and whether the store is to be told that its bytes are asked for.
+    fn find(&self, key: &Key, now: Time) -> Option<(Arc<StoredResponse>, bool)> {
+        let near = self.near.get(key);
+        let looks = |near: &Arc<StoredResponse>| near.popularity.looks(now);
+        let near = match near {
+            Some(response) if !looks(&response) => return Some((response, false)),
+            near => near,
+        };
+        let before = self.near.before(key);
+        let Some(Slot::Response(response)) = self.slots.get(&RefKey::Response(key)) else {
+            if near.is_some() {
+                self.near.nothing(key);
+            }
+            return None;
+        };
+        response.popularity.looks(now);
+        self.near.found(key, &response, before);
+        Some((response, true))
+    }
+
     /// The latest picture of a subject, whoever it was given to: for its validator.
     pub fn current(&self, key: &CurrentKey, now: Time) -> Option<Held> {
         match self.slots.get(&RefKey::Current(key)) {
-            Some(Slot::Response(response)) => self.with_bytes(response, now),
+            Some(Slot::Response(response)) => {
+                let look = response.popularity.looks(now);
+                self.with_bytes(response, look)
+            }
             _ => None,
         }
     }
@@ -207,6 +240,7 @@ impl Cache {
     pub fn clear(&self) {
         self.doubts.everything();
         self.slots.invalidate_all();
+        self.near.all_gone();
         self.settle();
     }
 
@@ -243,15 +277,15 @@ impl Cache {
             .about(*born, own, subject, *space, &self.aliases, now)
     }
 
-    fn with_bytes(&self, response: Arc<StoredResponse>, now: Time) -> Option<Held> {
+    fn with_bytes(&self, response: Arc<StoredResponse>, look: bool) -> Option<Held> {
         let bytes = match &response.body {
-            StoredBody::Inline(bytes) => bytes.clone(),
+            StoredBody::Inline(bytes) => HeldBytes::Inline(bytes.clone()),
             StoredBody::Shared(body) => {
                 let kept = body.bytes.upgrade();
-                match kept.filter(|_| !response.popularity.looks(now)) {
-                    Some(bytes) => Bytes::clone(&bytes),
+                match kept.filter(|_| !look) {
+                    Some(bytes) => HeldBytes::Shared(bytes),
                     None => match self.slots.get(&RefKey::Body(&body.key))? {
-                        Slot::Body(bytes, _) => Bytes::clone(&bytes),
+                        Slot::Body(bytes, _) => HeldBytes::Shared(bytes),
                         Slot::Response(_) => return None,
                     },
                 }

@@ -1,7 +1,8 @@
 //! One stored answer: what Graph sent, and how long it is good for.
 
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -102,24 +103,28 @@ pub struct StoredResponse {
     pub space: Space,
     /// How much it is asked for.
     pub popularity: Popularity,
+    /// Its head.
+    pub rendered: Rendered,
 }
+
+/// How often the store is told that an answer is asked for.
+const LOOK_AGAIN: Duration = Duration::from_secs(8);
 
 /// How much an answer is asked for towards the end of its lifetime.
 #[derive(Debug, Default)]
 pub struct Popularity {
-    /// When the slot of its bytes was last looked at, in seconds of the clock.
+    /// When its slots were last looked at, in steps of the clock.
     seen: AtomicU64,
     asks: AtomicU32,
     refreshing: AtomicBool,
 }
 
 impl Popularity {
-    /// Whether the slot of its bytes should be looked at, so that what is asked for is not taken
-    /// for what nobody asks for: once a second is often enough.
+    /// Whether its slots in the store should be looked at, so that what is asked for is not taken
+    /// for what nobody asks for: once in a few seconds is often enough.
     pub(super) fn looks(&self, now: Time) -> bool {
-        let second = now.since(Time::default()).as_secs() + 1;
-        self.seen.load(Ordering::Relaxed) != second
-            && self.seen.swap(second, Ordering::Relaxed) != second
+        let step = now.since(Time::default()).as_secs() / LOOK_AGAIN.as_secs() + 1;
+        self.seen.load(Ordering::Relaxed) != step && self.seen.swap(step, Ordering::Relaxed) != step
     }
 
     /// A refresh that could not be had may be tried again.
@@ -190,5 +195,51 @@ pub struct Held {
     /// The answer.
     pub response: Arc<StoredResponse>,
     /// Its bytes.
-    pub bytes: Bytes,
+    pub bytes: HeldBytes,
+}
+
+/// Bytes that are held: counted where they are held once for all, so that a hit goes no way
+/// further than to them.
+#[derive(Debug, Clone)]
+pub enum HeldBytes {
+    /// With one answer.
+    Inline(Bytes),
+    /// In a slot of their own.
+    Shared(Arc<Bytes>),
+}
+
+impl Deref for HeldBytes {
+    type Target = Bytes;
+
+    fn deref(&self) -> &Bytes {
+        match self {
+            Self::Inline(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
+impl Default for HeldBytes {
+    fn default() -> Self {
+        Self::Inline(Bytes::new())
+    }
+}
+
+/// What of an answer's head is the same in every reply, as it is sent; made by whoever sends it
+/// first ([`crate::render`]).
+#[derive(Debug, Default)]
+pub struct Rendered(OnceLock<Box<[u8]>>);
+
+impl Rendered {
+    /// What was made before, or is made now.
+    pub fn or_make(&self, make: impl FnOnce() -> Box<[u8]>) -> &[u8] {
+        self.0.get_or_init(make)
+    }
+}
+
+impl Clone for Rendered {
+    /// What is cloned is changed, and another head is made of it.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }

@@ -120,7 +120,7 @@ impl Rooms {
             .response
             .upstream_etag()
             .is_some_and(|came| etag::is_same(came.as_bytes(), tag.as_bytes()));
-        if !same_tag && came.bytes != before.bytes {
+        if !same_tag && *came.bytes != *before.bytes {
             return;
         }
         if told.before.in_vain {

@@ -7,7 +7,7 @@ use crate::identity::Partition;
 use crate::route::{ApiVersion, PhotoOwner, PhotoSize, Variant, View};
 
 /// Where the photo of the person of that number belongs.
-fn place(number: u16) -> Place {
+pub(super) fn place(number: u16) -> Place {
     let [high, low] = number.to_be_bytes();
     let (tenant, mut person) = (Guid([2; 16]), [0; 16]);
     person[0] = high;

@@ -4,6 +4,7 @@ mod admission;
 mod demand;
 mod freshness;
 mod memory;
+mod near;
 mod oracle;
 
 use std::time::Duration;
@@ -63,5 +64,6 @@ fn stored(config: &Config, lines: &[(&'static str, &str)]) -> StoredResponse {
         subject: Subject::User(ObjectId::Guid(Guid([1; 16]))),
         space: Space::Tenant(Guid([2; 16])),
         popularity: crate::cache::stored::Popularity::default(),
+        rendered: crate::cache::stored::Rendered::default(),
     }
 }
