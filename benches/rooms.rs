@@ -14,9 +14,9 @@ use graph_photo_proxy::app::App;
 use graph_photo_proxy::cache::{Authority, Held, Key, Lookup};
 use graph_photo_proxy::clock::Clock;
 use graph_photo_proxy::config::Config;
-use graph_photo_proxy::render::{Answer, Asked, CacheStatus, Outcome};
+use graph_photo_proxy::render::{Answer, Asked, Body, CacheStatus, Outcome, Shape, Wire};
 use graph_photo_proxy::route::{self, PhotoRequest, Recognition};
-use http::{HeaderMap, Method, Request, Uri, header};
+use http::{HeaderMap, Method, Request, Response, Uri, header};
 use http_body_util::Empty;
 use tokio::runtime::Runtime;
 
@@ -185,8 +185,7 @@ fn lookup(bencher: Bencher<'_, '_>) {
     });
 }
 
-#[divan::bench]
-fn render(bencher: Bencher<'_, '_>) {
+fn render<S: Shape>(bencher: Bencher<'_, '_>) {
     let world = World::new();
     let rooms = world.app.rooms();
     let held = world.held(&world.key(0));
@@ -202,8 +201,18 @@ fn render(bencher: Bencher<'_, '_>) {
             head: false,
             key: None,
         };
-        outcome.reply(asked, &rooms.ids, black_box(now))
+        outcome.reply::<S>(asked, &rooms.ids, black_box(now))
     });
+}
+
+#[divan::bench]
+fn render_for_hyper(bencher: Bencher<'_, '_>) {
+    render::<Response<Body>>(bencher);
+}
+
+#[divan::bench]
+fn render_as_bytes(bencher: Bencher<'_, '_>) {
+    render::<Wire>(bencher);
 }
 
 #[divan::bench]

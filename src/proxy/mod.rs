@@ -44,7 +44,7 @@ use crate::ops::spans::Begun;
 use crate::ops::{Ops, Source, Told};
 use crate::render::body::BodyError;
 use crate::render::{
-    Answer, Asked, Body, CacheStatus, Detail, Forward, Outcome, Problem, RequestIds,
+    Answer, Asked, Body, CacheStatus, Detail, Forward, Outcome, Problem, RequestIds, Shape,
 };
 use crate::route::{self, ApiVersion, PhotoOwner, PhotoRequest, PhotoWrite, Recognition};
 use crate::server::Service;
@@ -169,23 +169,31 @@ impl Proxy {
     /// # Errors
     ///
     /// What is known of a request that must wait.
-    fn at_once<B: Payload>(&self, request: &mut Request<B>) -> Result<Response<Body>, Unanswered> {
+    fn at_once<B, S>(&self, request: &mut Request<B>) -> Result<S, Unanswered>
+    where
+        B: http_body::Body,
+        S: Shape,
+    {
         let rooms = &self.0;
         let spans = rooms.ops.spans();
         let span = spans.begin(request.headers_mut(), &rooms.clock);
         let now = rooms.clock.now();
-        let answer = self.attend(request, now);
-        match (answer, span) {
-            (Ok(answer), Some(span)) => {
-                spans.answered(&span, &answer, rooms.clock.later(now));
-                Ok(answer)
-            }
-            (Ok(answer), None) => Ok(answer),
-            (Err(asked), span) => Err(Unanswered { asked, now, span }),
-        }
+        let answer = match &span {
+            None => self.attend(request, now),
+            // What a span is told of an answer lies beside the response.
+            Some(span) => self.attend(request, now).map(|answer: Response<Body>| {
+                spans.answered(span, &answer, rooms.clock.later(now));
+                S::of(answer)
+            }),
+        };
+        answer.map_err(|asked| Unanswered { asked, now, span })
     }
 
-    fn attend<B: Payload>(&self, request: &Request<B>, now: Time) -> Result<Response<Body>, Wish> {
+    fn attend<B, S>(&self, request: &Request<B>, now: Time) -> Result<S, Wish>
+    where
+        B: http_body::Body,
+        S: Shape,
+    {
         let has_body = !request.body().is_end_stream();
         if !self.0.trust.stands() {
             return Err(Wish::Other);
@@ -193,7 +201,7 @@ impl Proxy {
         let (method, target) = (request.method(), request.uri());
         let preflight = &self.0.preflight;
         if let Some(answer) = preflight.answer(method, target, request.headers(), has_body) {
-            return Ok(answer);
+            return Ok(S::of(answer));
         }
         match route::recognise(method, target, request.headers(), has_body) {
             Recognition::Read(photo) => self.recall(request, photo, now).map_err(Wish::Photo),
@@ -232,12 +240,12 @@ impl Proxy {
     /// # Errors
     ///
     /// What is known of a request that must wait.
-    fn recall<B: Payload>(
+    fn recall<B, S: Shape>(
         &self,
         request: &Request<B>,
         photo: PhotoRequest,
         now: Time,
-    ) -> Result<Response<Body>, Box<Unserved>> {
+    ) -> Result<S, Box<Unserved>> {
         let rooms = &self.0;
         let Ok(caller) = rooms.identity.caller(request.headers(), now) else {
             return Err(Box::new(Unserved::Nobody(photo)));
@@ -309,13 +317,13 @@ impl Proxy {
     }
 
     /// The reply to a photo request that came at `began`, and the operator's figures of it.
-    fn tell(
+    fn tell<S: Shape>(
         &self,
         photo: &PhotoRequest,
         headers: &HeaderMap,
         outcome: Outcome,
         began: Time,
-    ) -> Response<Body> {
+    ) -> S {
         let rooms = &self.0;
         let now = rooms.clock.later(began);
         let (status, source) = (outcome.status, Source::of(&outcome.answer));
@@ -325,7 +333,7 @@ impl Proxy {
             head: photo.head,
             key: key.as_deref(),
         };
-        let mut reply = outcome.reply(asked, &rooms.ids, now);
+        let mut reply: S = outcome.reply(asked, &rooms.ids, now);
         let told = Told {
             photo,
             headers,
@@ -335,7 +343,9 @@ impl Proxy {
             took: now.since(began),
         };
         rooms.ops.photo(&told);
-        rooms.ops.spans().describe(&mut reply, &told);
+        if let Some(reply) = reply.response() {
+            rooms.ops.spans().describe(reply, &told);
+        }
         reply
     }
 
@@ -439,7 +449,11 @@ impl Proxy {
 impl Service for Proxy {
     type Unanswered = Unanswered;
 
-    fn at_once(&self, request: &mut Request<Incoming>) -> Result<Response<Body>, Unanswered> {
+    fn at_once<B, S>(&self, request: &mut Request<B>) -> Result<S, Unanswered>
+    where
+        B: http_body::Body,
+        S: Shape,
+    {
         Proxy::at_once(self, request)
     }
 

@@ -36,6 +36,15 @@ impl Body {
         }
     }
 
+    /// The bytes, where all are here.
+    pub(super) fn held(&self) -> Option<Bytes> {
+        match &self.0 {
+            Kind::Empty => Some(Bytes::new()),
+            Kind::Whole(bytes) => bytes.clone(),
+            Kind::Stream(_) => None,
+        }
+    }
+
     /// A body that arrives piece by piece; pieces, trailers and pauses are handed on as they come.
     pub fn stream<B>(body: B) -> Self
     where

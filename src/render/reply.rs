@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use super::outcome::{Answer, CacheStatus, Outcome};
 use super::ranges::{self, Of, Ranged};
 use super::text::Text;
-use super::{Body, Problem, preconditions, shared};
+use super::{Body, Problem, Shape, preconditions, shared};
 use crate::cache::{Held, Kind, StoredFields, StoredResponse};
 use crate::clock::Time;
 
@@ -18,6 +18,25 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("client-request-id");
 const ODATA_VERSION: HeaderName = HeaderName::from_static("odata-version");
 const BYTES: HeaderValue = HeaderValue::from_static("bytes");
+
+/// What is said of each request anew, in this order.
+const SAID: [HeaderName; 5] = [
+    header::AGE,
+    header::CACHE_CONTROL,
+    CACHE_STATUS,
+    REQUEST_ID,
+    CLIENT_REQUEST_ID,
+];
+
+/// With any of these a reply may be other than the whole.
+const CONDITIONS: [HeaderName; 3] = [
+    header::RANGE,
+    header::IF_NONE_MATCH,
+    header::IF_MODIFIED_SINCE,
+];
+
+/// Room for the head of a hit.
+const WRITTEN_ROOM: usize = 1024;
 
 /// What a reply from memory depends on: who asks, and whether a page of another origin does.
 const VARY: HeaderValue = HeaderValue::from_static("authorization, origin");
@@ -41,12 +60,21 @@ pub struct Asked<'a> {
 }
 
 impl Outcome {
-    /// The response to send.
+    /// The reply to send.
     ///
     /// # Panics
     ///
     /// Never: what is put into fields is digits, dashes and words of ours.
-    pub fn reply(self, asked: Asked<'_>, ids: &RequestIds, now: Time) -> Response<Body> {
+    pub fn reply<S: Shape>(self, asked: Asked<'_>, ids: &RequestIds, now: Time) -> S {
+        if let Answer::Held(held) = &self.answer
+            && let Some(reply) = S::quickly(held, self.status, asked, ids, now)
+        {
+            return reply;
+        }
+        S::of(self.response(asked, ids, now))
+    }
+
+    fn response(self, asked: Asked<'_>, ids: &RequestIds, now: Time) -> Response<Body> {
         let status = self.status;
         match self.answer {
             Answer::Held(held) => match held_reply(&held, status, asked, ids, now) {
@@ -157,18 +185,16 @@ fn fields(
     now: Time,
 ) -> HeaderMap {
     let stored = &held.response;
-    let age = stored.age(now).as_secs();
     let mut text = Text::new();
-    text.number(age);
-    let control = text.here();
-    write_cache_control(&mut text, stored, now);
-    let how = text.here();
-    status.write(&mut text, Some(ttl(held, now)), asked.key);
-    let id = text.here();
-    ids.write_next(&mut text);
-    let [first, control, how, id] = text.values([0, control, how, id]);
+    let mut begin = [0; 4];
+    say(&mut text, held, status, asked, ids, now, |text, nth| {
+        if let Some(begin) = begin.get_mut(nth) {
+            *begin = text.here();
+        }
+    });
+    let [age, control, how, id] = text.values(begin);
     let client_id = client_request_id(asked.headers).or_else(|| id.clone());
-    let said = [first, control, how, id, client_id];
+    let said = [age, control, how, id, client_id];
     let kept = stored.fields.iter().map(|(_, value)| Some(value.clone()));
 
     let mut fields = template(stored).clone();
@@ -179,10 +205,110 @@ fn fields(
         fields.insert(header::ETAG, etag.clone());
     }
     // On an answer that Graph has just made, `Age` would say that it has not (RFC 9111 §5.1).
-    if !status.is_hit() && age == 0 {
+    if !status.is_hit() && stored.age(now).as_secs() == 0 {
         fields.remove(header::AGE);
     }
     fields
+}
+
+/// Writes what is said of this very request, in the order of [`SAID`]; `before` is told which
+/// value comes next.
+fn say(
+    text: &mut Text,
+    held: &Held,
+    status: CacheStatus,
+    asked: Asked<'_>,
+    ids: &RequestIds,
+    now: Time,
+    mut before: impl FnMut(&mut Text, usize),
+) {
+    let stored = &held.response;
+    before(text, 0);
+    text.number(stored.age(now).as_secs());
+    before(text, 1);
+    write_cache_control(text, stored, now);
+    before(text, 2);
+    status.write(text, Some(ttl(held, now)), asked.key);
+    before(text, 3);
+    ids.write_next(text);
+}
+
+/// A held picture or its metadata, whole, in the bytes that HTTP/1.1 sends before the body
+/// (RFC 9112 §4). `None` where the reply is anything else.
+pub(super) fn written(
+    held: &Held,
+    status: CacheStatus,
+    asked: Asked<'_>,
+    ids: &RequestIds,
+    now: Time,
+) -> Option<Vec<u8>> {
+    let stored = &held.response;
+    let request = asked.headers;
+    let is_plain = status.is_hit()
+        && stored.status == StatusCode::OK
+        && !asked.head
+        && asked.key.is_none()
+        && !CONDITIONS.iter().any(|name| request.contains_key(name));
+    if !is_plain {
+        return None;
+    }
+    let rest = stored.rendered.or_make(|| rest_of_head(stored));
+    if rest.is_empty() {
+        return None;
+    }
+    let mut text = Text::with_room(WRITTEN_ROOM);
+    let mut id = 0;
+    say(&mut text, held, status, asked, ids, now, |text, nth| {
+        text.push(BEFORE_SAID.get(nth).unwrap_or(&""));
+        id = text.here();
+    });
+    let end = text.here();
+    text.push("\r\nclient-request-id: ");
+    match client_request_id(request) {
+        Some(client_id) => text.bytes(client_id.as_bytes()),
+        None => text.again(id, end),
+    }
+    text.bytes(rest);
+    if request.contains_key(header::ORIGIN) {
+        text.push("\r\naccess-control-allow-origin: *\r\naccess-control-expose-headers: ");
+        text.bytes(EXPOSED.as_bytes());
+    }
+    text.push("\r\n\r\n");
+    Some(text.into_bytes())
+}
+
+/// What stands before each of [`SAID`] but the last.
+const BEFORE_SAID: [&str; 4] = [
+    "HTTP/1.1 200 OK\r\nage: ",
+    "\r\ncache-control: ",
+    "\r\ncache-status: ",
+    "\r\nrequest-id: ",
+];
+
+/// What every reply says of an answer, behind [`SAID`], up to the length. Empty where hyper
+/// would add to it.
+fn rest_of_head(stored: &StoredResponse) -> Box<[u8]> {
+    if !stored.fields.contains_key(&header::DATE) {
+        return Box::default();
+    }
+    let mut fields = template(stored).clone();
+    let kept = stored.fields.iter().map(|(_, value)| value);
+    for (slot, value) in fields.values_mut().skip(SAID.len()).zip(kept) {
+        *slot = value.clone();
+    }
+    if let Some(etag) = &stored.own_etag {
+        fields.insert(header::ETAG, etag.clone());
+    }
+    let mut text = Text::new();
+    for (name, value) in fields.iter().skip(SAID.len()) {
+        text.push("\r\n");
+        text.push(name.as_str());
+        text.push(": ");
+        text.bytes(value.as_bytes());
+    }
+    text.push("\r\ncontent-length: ");
+    text.number(stored.length);
+    text.into_bytes().into_boxed_slice()
 }
 
 /// The names in the order of their values, which [`fields`] fills in; and what is always the
@@ -196,15 +322,8 @@ fn template(stored: &StoredResponse) -> &'static HeaderMap {
     let template = TEMPLATES.get(at).unwrap_or(&OTHER);
     template.get_or_init(|| {
         let empty = HeaderValue::from_static("");
-        let said = [
-            header::AGE,
-            header::CACHE_CONTROL,
-            CACHE_STATUS,
-            REQUEST_ID,
-            CLIENT_REQUEST_ID,
-        ];
         let kept = stored.fields.iter().map(|(name, _)| name.clone());
-        let open = said.into_iter().chain(kept);
+        let open = SAID.into_iter().chain(kept);
         let mut fields: HeaderMap = open.map(|name| (name, empty.clone())).collect();
         // Never to a shared cache; and a browser's own must not give one account's photo to the
         // next account that signs in there.

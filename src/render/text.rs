@@ -14,6 +14,11 @@ impl Text {
         Self(Vec::with_capacity(ROOM))
     }
 
+    /// With room for so many bytes.
+    pub(super) fn with_room(room: usize) -> Self {
+        Self(Vec::with_capacity(room))
+    }
+
     /// Where the next value begins.
     pub(super) fn here(&self) -> usize {
         self.0.len()
@@ -21,6 +26,17 @@ impl Text {
 
     pub(super) fn push(&mut self, text: &str) {
         self.0.extend_from_slice(text.as_bytes());
+    }
+
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// What has been written between two places, once more.
+    pub(super) fn again(&mut self, from: usize, to: usize) {
+        if from <= to && to <= self.0.len() {
+            self.0.extend_from_within(from..to);
+        }
     }
 
     /// In decimal digits.
@@ -53,6 +69,10 @@ impl Text {
         let first = all.len().saturating_sub(digits);
         self.0
             .extend_from_slice(all.get(first..).unwrap_or_default());
+    }
+
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.0
     }
 
     pub(super) fn into_string(self) -> String {

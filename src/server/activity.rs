@@ -104,6 +104,11 @@ impl Activity {
         self.open.load(Relaxed) == 0
     }
 
+    /// Whether that many requests have been taken up, and each has been answered.
+    pub(super) fn is_through_with(&self, requests: u64) -> bool {
+        self.is_idle() && self.seen.load(Relaxed) == requests
+    }
+
     /// A request has been taken up; the ticket stands for it until its answer is sent.
     pub(super) fn begin(self: &Arc<Self>) -> (u64, Ticket) {
         self.open.fetch_add(1, Relaxed);
@@ -115,6 +120,17 @@ impl Activity {
             owed: true,
         };
         (nth, ticket)
+    }
+
+    /// A request has been taken up and answered; the answer is still to be written, and notes
+    /// that itself.
+    pub(super) fn begin_answered(self: &Arc<Self>) -> Ticket {
+        self.open.fetch_add(1, Relaxed);
+        self.seen.fetch_add(1, Relaxed);
+        Ticket {
+            activity: Arc::clone(self),
+            owed: false,
+        }
     }
 
     /// When the connection will have stood still too long; `None` while we owe the next step.

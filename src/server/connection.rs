@@ -22,10 +22,11 @@ use super::activity::{Activity, Watched};
 use super::guard::Guard;
 use super::listener::Stream;
 use super::scan::Scanner;
+use super::shortcut::{Foreseen, Foresight, FromMemory};
 use super::watch::drive;
 use super::{Config, Service, front};
 use crate::clock::Clock;
-use crate::render::Problem;
+use crate::render::{Body, Problem};
 
 /// What an HTTP/2 caller sends first (RFC 9113 §3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -145,10 +146,16 @@ pub(super) async fn run<S: Service>(
         known => known,
     };
     // One count for all that a request needs, and one that no other connection touches.
+    let foresight = Arc::new(Foresight::default());
+    let shortcut = (protocol == Protocol::Http1).then(|| {
+        let (shared, activity) = (Arc::clone(&shared), Arc::clone(&activity));
+        FromMemory::new(service.clone(), shared, activity, Arc::clone(&foresight))
+    });
     let answering = Arc::new(Answering {
         service,
         clock: shared.clock.clone(),
         activity: Arc::clone(&activity),
+        foresight,
     });
     let answers = service_fn(move |request| answer(request, Arc::clone(&answering)));
     if protocol == Protocol::Http2 {
@@ -158,7 +165,11 @@ pub(super) async fn run<S: Service>(
         drive(connection, wind_down, &shared, &activity).await;
     } else {
         let scanner = Scanner::new(shared.config.max_header_bytes);
-        let io = TokioIo::new(Guard::new(stream, &first, scanner, Arc::clone(&activity)));
+        let mut guard = Guard::new(stream, &first, scanner, Arc::clone(&activity));
+        if let Some(shortcut) = shortcut {
+            guard = guard.with_shortcut(Box::new(shortcut));
+        }
+        let io = TokioIo::new(guard);
         let connection = pin!(shared.http1.serve_connection(io, answers));
         let wind_down = http1::Connection::graceful_shutdown;
         drive(connection, wind_down, &shared, &activity).await;
@@ -183,10 +194,11 @@ async fn first_bytes(mut stream: Stream) -> Option<(Stream, Vec<u8>)> {
 }
 
 /// What answers the requests of one connection.
-struct Answering<S> {
+struct Answering<S: Service> {
     service: S,
     clock: Clock,
     activity: Arc<Activity>,
+    foresight: Arc<Foresight<S::Unanswered>>,
 }
 
 /// Answers one request: with a refusal, or with what the service says.
@@ -195,32 +207,47 @@ async fn answer<S: Service>(
     answering: Arc<Answering<S>>,
 ) -> Result<Response<Watched>, Infallible> {
     let (nth, ticket) = answering.activity.begin();
-    let judged = match answering.activity.refusal(nth) {
-        Some(problem) => Err(problem),
-        None => front::check(&mut request),
-    };
-    let answer = match judged {
-        Ok(()) => match answering.service.at_once(&mut request) {
-            Ok(answer) => {
-                answering.activity.spellings.skip();
-                answer
-            }
-            Err(unanswered) => {
-                answering.activity.spellings.restore(&mut request);
-                answering.service.answer(request, unanswered).await
-            }
-        },
-        Err(problem) => refuse(problem, &request, &answering.clock),
+    let answer = match answering.at_once(&mut request, nth) {
+        Ok(answer) => {
+            answering.activity.spellings.skip();
+            answer
+        }
+        Err(unanswered) => {
+            answering.activity.spellings.restore(&mut request);
+            answering.service.answer(request, unanswered).await
+        }
     };
     Ok(answer.map(|body| Watched::new(body, ticket)))
 }
 
+impl<S: Service> Answering<S> {
+    /// A refusal, what was foreseen, or what the service says without waiting.
+    fn at_once(
+        &self,
+        request: &mut Request<Incoming>,
+        nth: u64,
+    ) -> Result<Response<Body>, S::Unanswered> {
+        match self.foresight.of(nth) {
+            Some(Foreseen::Answered(answer)) => return Ok(answer),
+            Some(Foreseen::Unanswered(parts, unanswered)) => {
+                *request.headers_mut() = parts.headers;
+                return Err(unanswered);
+            }
+            None => {}
+        }
+        let judged = match self.activity.refusal(nth) {
+            Some(problem) => Err(problem),
+            None => front::check(request),
+        };
+        match judged {
+            Ok(()) => self.service.at_once(request),
+            Err(problem) => Ok(refuse(problem, request, &self.clock)),
+        }
+    }
+}
+
 /// The Graph-shaped refusal; ends an HTTP/1 connection, as what follows cannot be trusted.
-fn refuse(
-    problem: Problem,
-    request: &Request<Incoming>,
-    clock: &Clock,
-) -> Response<crate::render::Body> {
+fn refuse(problem: Problem, request: &Request<Incoming>, clock: &Clock) -> Response<Body> {
     let mut reply = problem.reply(request.headers(), &fresh_id(), clock.now());
     if request.version() < Version::HTTP_2 {
         let close = HeaderValue::from_static("close");

@@ -12,6 +12,10 @@
 //! A head that arrives in one read is scanned where it lies and not copied. A chunked body
 //! that breaks its framing ends in an error, as a lost connection would.
 //!
+//! A head with nothing behind it may be answered right here ([`Shortcut`]), past hyper: where
+//! hyper owes no answer and has written all it had, so that answers keep their order. hyper
+//! sees nothing of it; the connection stays its own in everything else.
+//!
 //! After a refusal the rest of what the caller sends is read and thrown away for a moment
 //! before the close: closing on unread bytes sends a reset, and the answer would be lost.
 
@@ -27,6 +31,7 @@ use tokio::time::Sleep;
 
 use super::activity::Activity;
 use super::scan::{Scan, Scanner, encoded};
+use super::shortcut::{Outgoing, Shortcut};
 use crate::render::Problem;
 
 /// What hyper reads where a head was refused.
@@ -52,6 +57,12 @@ pub(super) struct Guard<T> {
     starved: bool,
     linger: Option<Pin<Box<Sleep>>>,
     lingered: usize,
+    /// What answers heads past hyper, if anything does.
+    shortcut: Option<Box<dyn Shortcut>>,
+    /// Such an answer, on its way out.
+    outgoing: Option<Outgoing>,
+    /// hyper has been given nothing that it has not answered to the last byte.
+    is_quiet: bool,
 }
 
 /// Whether, and how, reading is over.
@@ -88,7 +99,16 @@ impl<T> Guard<T> {
             starved: false,
             linger: None,
             lingered: 0,
+            shortcut: None,
+            outgoing: None,
+            is_quiet: false,
         }
+    }
+
+    /// Lets heads be answered past hyper.
+    pub(super) fn with_shortcut(mut self, shortcut: Box<dyn Shortcut>) -> Self {
+        self.shortcut = Some(shortcut);
+        self
     }
 
     /// Scans what is staged, from its start.
@@ -147,6 +167,7 @@ impl<T> Guard<T> {
     fn deliver(&mut self, buf: &mut ReadBuf<'_>) {
         let count = self.ready.min(buf.remaining());
         if let Some(bytes) = self.staged.get(..count) {
+            self.is_quiet = false;
             buf.put_slice(bytes);
             self.staged.advance(count);
             self.ready -= count;
@@ -178,7 +199,21 @@ impl<T> Guard<T> {
         if scanner.in_body() {
             self.activity.moved();
         }
-        let scan = scanner.scan(fresh);
+        let scan = match &mut self.shortcut {
+            Some(shortcut) if self.is_quiet && scanner.is_between() => {
+                let nth = scanner.heads() + 1;
+                scanner.scan_or(fresh, |head| {
+                    self.outgoing = shortcut.answer(head, nth);
+                    self.outgoing.is_some()
+                })
+            }
+            _ => scanner.scan(fresh),
+        };
+        if scan.answered {
+            buf.set_filled(before);
+            return;
+        }
+        self.is_quiet = false;
         if scan.passed < fresh.len() {
             self.staged
                 .extend_from_slice(fresh.get(scan.passed..).unwrap_or_default());
@@ -188,7 +223,7 @@ impl<T> Guard<T> {
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Guard<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<T> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -203,6 +238,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guard<T> {
             if buf.filled().len() > before || buf.remaining() == 0 {
                 return Poll::Ready(Ok(()));
             }
+            ready!(this.poll_outgoing(context))?;
             match this.end {
                 End::Not => {}
                 // Nothing will wake this read: the stand-in's answer closes the connection.
@@ -227,6 +263,24 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guard<T> {
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Guard<T> {
+    /// Sends what is left of an answer that went past hyper.
+    fn poll_outgoing(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(outgoing) = &mut self.outgoing else {
+            return Poll::Ready(Ok(()));
+        };
+        let mut inner = Pin::new(&mut self.inner);
+        while !outgoing.is_written() {
+            let written = ready!(outgoing.poll_write(inner.as_mut(), context))?;
+            self.activity.moved();
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+        }
+        ready!(inner.poll_flush(context))?;
+        self.outgoing = None;
+        Poll::Ready(Ok(()))
+    }
+
     fn note_write(&self, written: &Poll<io::Result<usize>>) {
         if self.scanner.is_some() && written.is_ready() {
             self.activity.moved();
@@ -261,6 +315,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<T> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        ready!(this.poll_outgoing(context))?;
         let written = Pin::new(&mut this.inner).poll_write(context, bytes);
         this.note_write(&written);
         written
@@ -272,6 +327,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<T> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        ready!(this.poll_outgoing(context))?;
         let written = Pin::new(&mut this.inner).poll_write_vectored(context, slices);
         this.note_write(&written);
         written
@@ -282,11 +338,19 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<T> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_flush(context)
+        let this = self.get_mut();
+        ready!(Pin::new(&mut this.inner).poll_flush(context))?;
+        // hyper flushes when it has written all it had.
+        let heads = this.scanner.as_ref().map(Scanner::heads);
+        this.is_quiet = this.ready == 0
+            && this.end == End::Not
+            && heads.is_some_and(|heads| this.activity.is_through_with(heads));
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        ready!(this.poll_outgoing(context))?;
         if this.linger.is_none() {
             ready!(Pin::new(&mut this.inner).poll_shutdown(context))?;
         }

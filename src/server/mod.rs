@@ -9,7 +9,8 @@
 //! [`serve`], and dropping it ends them all. A service that panics costs its connection
 //! (HTTP/2: its stream) and nothing else.
 //!
-//! Read `connection`, then `guard` and `scan` (what hyper would let through), then `front`.
+//! Read `connection`, then `guard` and `scan` (what hyper would let through), then `front`;
+//! `shortcut` is the way of a hit past hyper.
 
 mod accept;
 mod activity;
@@ -25,6 +26,7 @@ mod listener;
 pub(crate) mod own;
 mod place;
 mod scan;
+mod shortcut;
 mod spelling;
 mod tls;
 mod validity;
@@ -55,7 +57,7 @@ pub use tls::{Certificate, TlsError};
 #[cfg(feature = "tls-dev")]
 pub(crate) use validity::ends as certificate_ends;
 
-use crate::render::Body;
+use crate::render::{Body, Shape};
 
 /// What the listeners put behind every connection.
 pub trait Service: Clone + Send + Sync + 'static {
@@ -67,7 +69,10 @@ pub trait Service: Clone + Send + Sync + 'static {
     /// # Errors
     ///
     /// What is known of it, where something has: it goes on to [`Service::answer`].
-    fn at_once(&self, request: &mut Request<Incoming>) -> Result<Response<Body>, Self::Unanswered>;
+    fn at_once<B, S>(&self, request: &mut Request<B>) -> Result<S, Self::Unanswered>
+    where
+        B: http_body::Body,
+        S: Shape;
 
     /// Answers one that was not answered at once.
     ///

@@ -8,6 +8,8 @@
 //! In a head the caller hands the bytes from the head's start each time; in a body every
 //! byte is handed once and bodies by length are skipped by counting.
 
+use std::ops::Range;
+
 use http::Uri;
 use memchr::{memchr, memchr_iter, memchr2, memchr3};
 
@@ -27,15 +29,32 @@ pub(super) struct Scanner {
     max_head: usize,
     phase: Phase,
     heads: u64,
-    names: Names,
+    /// The fields of the head that is arriving.
+    fields: Vec<Field>,
+    /// The field names of heads that have passed, as they were spelled: one a line, an empty line
+    /// behind each head.
+    names: Vec<u8>,
 }
 
-/// The field names of heads as they were spelled: one a line, an empty line behind each head.
-#[derive(Debug, Default)]
-struct Names {
-    all: Vec<u8>,
-    /// Where those of the head that is arriving begin.
-    whole: usize,
+/// Where a field stands, counted from its head's start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Field {
+    pub(super) name: Range<usize>,
+    /// Without the white space around it.
+    pub(super) value: Range<usize>,
+}
+
+/// A head that is whole and without fault, and that no body follows.
+#[derive(Debug)]
+pub(super) struct Alone<'a> {
+    /// All of it, the empty line included.
+    pub(super) bytes: &'a [u8],
+    /// Where its method, and where its target stands.
+    pub(super) method: Range<usize>,
+    pub(super) target: Range<usize>,
+    /// HTTP/1.0.
+    pub(super) is_old: bool,
+    pub(super) fields: &'a [Field],
 }
 
 #[derive(Debug)]
@@ -52,6 +71,8 @@ pub(super) struct Scan {
     pub(super) passed: usize,
     /// Why the bytes after those may not be passed on, ever.
     pub(super) refused: Option<Problem>,
+    /// All bytes were a head that was taken.
+    pub(super) answered: bool,
 }
 
 impl Scanner {
@@ -61,7 +82,8 @@ impl Scanner {
             max_head,
             phase: Phase::Head(Head::default()),
             heads: 0,
-            names: Names::default(),
+            fields: Vec::new(),
+            names: Vec::new(),
         }
     }
 
@@ -72,11 +94,9 @@ impl Scanner {
 
     /// Hands over the names of the heads that have passed whole since the last call.
     pub(super) fn take_names(&mut self, take: impl FnOnce(&[u8])) {
-        let Names { all, whole } = &mut self.names;
-        if let Some(names) = all.get(..*whole).filter(|names| !names.is_empty()) {
-            take(names);
-            all.drain(..*whole);
-            *whole = 0;
+        if !self.names.is_empty() {
+            take(&self.names);
+            self.names.clear();
         }
     }
 
@@ -89,25 +109,50 @@ impl Scanner {
     pub(super) fn again(&mut self) {
         if !self.in_body() {
             self.phase = Phase::Head(Head::default());
-            self.names.all.truncate(self.names.whole);
         }
+    }
+
+    /// Whether the next byte begins a head.
+    pub(super) fn is_between(&self) -> bool {
+        matches!(&self.phase, Phase::Head(head) if head.checked == 0)
     }
 
     /// Follows `bytes`, which begin where the last call's `passed` ended.
     pub(super) fn scan(&mut self, bytes: &[u8]) -> Scan {
+        self.scan_or(bytes, |_| false)
+    }
+
+    /// The same; where `bytes` are one head and nothing else, `answer` may take it: then it
+    /// counts, and does not pass.
+    pub(super) fn scan_or(
+        &mut self,
+        bytes: &[u8],
+        answer: impl FnOnce(&Alone<'_>) -> bool,
+    ) -> Scan {
+        let mut answer = Some(answer);
         let mut passed = 0;
         let mut refused = None;
         while let Some(rest) = bytes.get(passed..)
             && !rest.is_empty()
         {
             match &mut self.phase {
-                Phase::Head(head) => match head.scan(rest, self.max_head, &mut self.names.all) {
+                Phase::Head(head) => match head.scan(rest, self.max_head, &mut self.fields) {
                     Ok(Some((length, next))) => {
-                        passed += length;
                         self.heads += 1;
+                        let is_alone = length == bytes.len() && matches!(next, Phase::Head(_));
+                        let alone = head.alone(rest, &self.fields);
                         self.phase = next;
-                        self.names.all.push(b'\n');
-                        self.names.whole = self.names.all.len();
+                        if let Some(answer) = answer.take_if(|_| is_alone)
+                            && answer(&alone)
+                        {
+                            return Scan {
+                                passed: 0,
+                                refused: None,
+                                answered: true,
+                            };
+                        }
+                        passed += length;
+                        self.note_names(rest);
                     }
                     Ok(None) => break,
                     Err(problem) => {
@@ -137,7 +182,21 @@ impl Scanner {
                 }
             }
         }
-        Scan { passed, refused }
+        Scan {
+            passed,
+            refused,
+            answered: false,
+        }
+    }
+
+    /// Keeps the names of a head that passes.
+    fn note_names(&mut self, head: &[u8]) {
+        for field in &self.fields {
+            self.names
+                .extend_from_slice(head.get(field.name.clone()).unwrap_or_default());
+            self.names.push(b'\n');
+        }
+        self.names.push(b'\n');
     }
 }
 
@@ -148,18 +207,29 @@ struct Head {
     checked: usize,
     has_line: bool,
     is_old: bool,
-    fields: usize,
+    method: Range<usize>,
+    target: Range<usize>,
     length: Option<u64>,
     chunked: bool,
 }
 
 impl Head {
+    fn alone<'a>(&self, bytes: &'a [u8], fields: &'a [Field]) -> Alone<'a> {
+        Alone {
+            bytes,
+            method: self.method.clone(),
+            target: self.target.clone(),
+            is_old: self.is_old,
+            fields,
+        }
+    }
+
     /// Judges each line that is whole. `Some` with the head's length once it has ended.
     fn scan(
         &mut self,
         head: &[u8],
         max: usize,
-        names: &mut Vec<u8>,
+        fields: &mut Vec<Field>,
     ) -> Result<Option<(usize, Phase)>, Problem> {
         loop {
             let rest = head.get(self.checked..).unwrap_or_default();
@@ -177,13 +247,16 @@ impl Head {
             // RFC 9112 §2.2 allows a recipient to take a bare LF as a line's end; it is how
             // two parsers come to see two different messages.
             let line = line.strip_suffix(b"\r").ok_or(Problem::BadHeader)?;
-            self.checked = end;
+            let start = std::mem::replace(&mut self.checked, end);
             if !line.is_empty() {
                 if self.has_line {
-                    names.extend_from_slice(self.field(line)?);
-                    names.push(b'\n');
+                    if fields.len() >= MAX_FIELDS {
+                        return Err(Problem::HeadTooLarge);
+                    }
+                    fields.push(self.field(line, start)?);
                 } else {
-                    self.request_line(line)?;
+                    fields.clear();
+                    self.request_line(line, start)?;
                 }
             } else if self.has_line {
                 return Ok(Some((end, self.framing()?)));
@@ -192,7 +265,7 @@ impl Head {
     }
 
     /// `method SP request-target SP HTTP-version` (RFC 9112 §3), one space each.
-    fn request_line(&mut self, line: &[u8]) -> Result<(), Problem> {
+    fn request_line(&mut self, line: &[u8], start: usize) -> Result<(), Problem> {
         let mut spaces = memchr_iter(b' ', line);
         let (Some(first), Some(second), None) = (spaces.next(), spaces.next(), spaces.next())
         else {
@@ -224,16 +297,14 @@ impl Head {
             _ => return Err(Problem::BadTarget),
         };
         self.has_line = true;
+        self.method = start..start + first;
+        self.target = start + first + 1..start + second;
         Ok(())
     }
 
     /// `field-name ":" OWS field-value OWS` (RFC 9112 §5): no folds, no space before the
-    /// colon, no control bytes. Keeps what frames the body, says the name.
-    fn field<'a>(&mut self, line: &'a [u8]) -> Result<&'a [u8], Problem> {
-        self.fields += 1;
-        if self.fields > MAX_FIELDS {
-            return Err(Problem::HeadTooLarge);
-        }
+    /// colon, no control bytes. Keeps what frames the body, says where name and value stand.
+    fn field(&mut self, line: &[u8], start: usize) -> Result<Field, Problem> {
         let colon = line.iter().position(|byte| !is_token(*byte));
         let Some((name, [b':', value @ ..])) = colon.and_then(|at| line.split_at_checked(at))
         else {
@@ -258,7 +329,13 @@ impl Head {
             }
             _ => {}
         }
-        Ok(name)
+        // Controls but tab have been refused: this is OWS and nothing else.
+        let before = value.len() - value.trim_ascii_start().len();
+        let from = start + name.len() + 1 + before;
+        Ok(Field {
+            name: start..start + name.len(),
+            value: from..from + value.trim_ascii().len(),
+        })
     }
 
     /// What follows this head (RFC 9112 §6.3); both framings at once is an attack (§6.1).

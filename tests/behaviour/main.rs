@@ -25,6 +25,7 @@ mod http2_frames;
 mod in_flight;
 mod incidents;
 mod isolation;
+mod kept_connections;
 mod lanes;
 mod links;
 mod logs;

@@ -271,6 +271,7 @@ fn scan_in_pieces(bytes: &[u8], cuts: &[usize]) -> (u64, usize, Option<Problem>)
         let Scan {
             passed: more,
             refused,
+            ..
         } = scanner.scan(&bytes[passed..end]);
         passed += more;
         if refused.is_some() {

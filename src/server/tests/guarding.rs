@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use proptest::prelude::*;
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf, join, sink};
 
 use super::super::activity::Activity;
 use super::super::guard::Guard;
@@ -48,7 +48,12 @@ fn through(bytes: &[u8], cuts: &[usize], room: usize) -> (Vec<u8>, &'static str)
     }
     let first = pieces.pop_front().unwrap_or_default();
     let scanner = Scanner::new(8 * 1024);
-    let mut guard = Guard::new(Pieces(pieces), &first, scanner, Activity::new());
+    let mut guard = Guard::new(
+        join(Pieces(pieces), sink()),
+        &first,
+        scanner,
+        Activity::new(),
+    );
     let (mut out, mut waits) = (Vec::new(), 0);
     let mut context = Context::from_waker(Waker::noop());
     loop {

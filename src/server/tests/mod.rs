@@ -6,6 +6,7 @@ mod guarding;
 mod limits;
 mod protocols;
 mod secure;
+mod shortcuts;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -14,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Method, Request, Response, header};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -23,7 +24,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
 use super::{Address, Config, Drained, Listen, Service, bind, serve};
-use crate::render::Body;
+use crate::render::{Body, Shape};
 
 /// Long enough for anything that is going to happen; reached only when a test fails.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -38,6 +39,9 @@ struct Seen {
     held: Semaphore,
     /// Each permit lets one request to `/hold` go on.
     release: Semaphore,
+    /// How many were answered at once: past hyper, and by it.
+    past_hyper: AtomicUsize,
+    by_hyper: AtomicUsize,
 }
 
 impl Default for Seen {
@@ -46,6 +50,8 @@ impl Default for Seen {
             requests: AtomicUsize::new(0),
             held: Semaphore::new(0),
             release: Semaphore::new(0),
+            past_hyper: AtomicUsize::new(0),
+            by_hyper: AtomicUsize::new(0),
         }
     }
 }
@@ -53,8 +59,27 @@ impl Default for Seen {
 impl Service for Echo {
     type Unanswered = ();
 
-    fn at_once(&self, _: &mut Request<Incoming>) -> Result<Response<Body>, ()> {
-        Err(())
+    /// `/held/5` is answered at once, with its own target five times; `/undated/…` the same
+    /// without what hyper would add.
+    fn at_once<B: http_body::Body, S: Shape>(&self, request: &mut Request<B>) -> Result<S, ()> {
+        let target = request.uri().to_string();
+        let times = target.rsplit('/').next().and_then(|last| last.parse().ok());
+        let is_held = target.starts_with("/held/") || target.starts_with("/undated/");
+        let Some(times) = times.filter(|_| is_held && request.method() == Method::GET) else {
+            return Err(());
+        };
+        let mut response = Response::new(Body::whole(target.repeat(times).into()));
+        if target.starts_with("/held/") {
+            let date = HeaderValue::from_static("Wed, 25 Nov 2026 20:00:00 GMT");
+            response.headers_mut().insert(header::DATE, date);
+        }
+        let mut answer = S::of(response);
+        let count = match answer.response() {
+            Some(_) => &self.0.by_hyper,
+            None => &self.0.past_hyper,
+        };
+        count.fetch_add(1, Ordering::SeqCst);
+        Ok(answer)
     }
 
     fn answer(

@@ -1,0 +1,196 @@
+//! Answers from memory past hyper, for HTTP/1.1 requests that leave nothing open.
+//!
+//! The guard has judged the head already, and where its lines are; what hyper would do on top of
+//! that for an answer that is all here costs as much as finding the answer. Whatever is not as
+//! plain as can be (another method than GET, `Connection`, `Upgrade`, `Expect`, HTTP/1.0, a
+//! body) is hyper's, and so is every request that memory does not answer: what was found out
+//! about it is laid by for the moment in which hyper takes it up.
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, header};
+use http_body_util::Empty;
+use tokio::io::AsyncWrite;
+
+use super::activity::{Activity, Ticket};
+use super::connection::Shared;
+use super::scan::Alone;
+use super::{Service, front};
+use crate::cache::HeldBytes;
+use crate::render::wire::Written;
+use crate::render::{Body, Wire};
+
+/// Answers heads past hyper.
+pub(super) trait Shortcut: fmt::Debug + Send {
+    /// The answer to the connection's `nth` request, counted from one; `None` where it is hyper's
+    /// to give.
+    fn answer(&mut self, head: &Alone<'_>, nth: u64) -> Option<Outgoing>;
+}
+
+/// An answer on its way out.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    head: Vec<u8>,
+    body: HeldBytes,
+    /// How much of both has been written.
+    written: usize,
+    /// Stands for the request until all is sent.
+    _ticket: Ticket,
+}
+
+impl Outgoing {
+    pub(super) fn is_written(&self) -> bool {
+        self.written >= self.head.len() + self.body.len()
+    }
+
+    /// Writes some of it.
+    pub(super) fn poll_write<T: AsyncWrite>(
+        &mut self,
+        to: Pin<&mut T>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let of_body = self.written.saturating_sub(self.head.len());
+        let body = self.body.get(of_body..).unwrap_or_default();
+        let written = match self.head.get(self.written..) {
+            None | Some([]) => ready!(to.poll_write(context, body))?,
+            Some(head) => {
+                let slices = [IoSlice::new(head), IoSlice::new(body)];
+                ready!(to.poll_write_vectored(context, &slices))?
+            }
+        };
+        self.written += written;
+        Poll::Ready(Ok(written))
+    }
+}
+
+/// What is known of a request before hyper takes it up.
+pub(super) enum Foreseen<U> {
+    /// Its answer, which hyper is to write.
+    Answered(Response<Body>),
+    /// Its head, and what was found out of it.
+    Unanswered(Box<Parts>, U),
+}
+
+/// The place where what was foreseen of a request waits for it.
+pub(super) struct Foresight<U>(Mutex<Option<(u64, Foreseen<U>)>>);
+
+impl<U> Default for Foresight<U> {
+    fn default() -> Self {
+        Self(Mutex::new(None))
+    }
+}
+
+impl<U> Foresight<U> {
+    fn lay_by(&self, nth: u64, foreseen: Foreseen<U>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((nth, foreseen));
+    }
+
+    /// What was foreseen of the `nth` request, and of no other.
+    pub(super) fn of(&self, nth: u64) -> Option<Foreseen<U>> {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (of, foreseen) = waiting.take()?;
+        (of == nth).then_some(foreseen)
+    }
+}
+
+/// The shortcut of one connection.
+pub(super) struct FromMemory<S: Service> {
+    service: S,
+    shared: Arc<Shared>,
+    activity: Arc<Activity>,
+    foresight: Arc<Foresight<S::Unanswered>>,
+    /// Room for the fields of the next request.
+    fields: HeaderMap,
+}
+
+impl<S: Service> fmt::Debug for FromMemory<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FromMemory(_)")
+    }
+}
+
+impl<S: Service> FromMemory<S> {
+    pub(super) fn new(
+        service: S,
+        shared: Arc<Shared>,
+        activity: Arc<Activity>,
+        foresight: Arc<Foresight<S::Unanswered>>,
+    ) -> Self {
+        Self {
+            service,
+            shared,
+            activity,
+            foresight,
+            fields: HeaderMap::new(),
+        }
+    }
+
+    /// The request, where it is as plain as can be.
+    fn read(&mut self, head: &Alone<'_>) -> Option<Request<Empty<Bytes>>> {
+        if head.is_old || head.bytes.get(head.method.clone())? != b"GET" {
+            return None;
+        }
+        let bytes = Bytes::copy_from_slice(head.bytes);
+        let mut fields = std::mem::take(&mut self.fields);
+        fields.clear();
+        for field in head.fields {
+            let name = HeaderName::from_bytes(head.bytes.get(field.name.clone())?).ok()?;
+            if OPEN_ENDED.contains(&name) {
+                return None;
+            }
+            let value = HeaderValue::from_maybe_shared(bytes.slice(field.value.clone())).ok()?;
+            fields.try_append(name, value).ok()?;
+        }
+        let mut request = Request::new(Empty::new());
+        *request.uri_mut() = Uri::from_maybe_shared(bytes.slice(head.target.clone())).ok()?;
+        *request.headers_mut() = fields;
+        Some(request)
+    }
+}
+
+/// What makes more of a request than a question and an answer.
+const OPEN_ENDED: [HeaderName; 5] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::EXPECT,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+impl<S: Service> Shortcut for FromMemory<S> {
+    fn answer(&mut self, head: &Alone<'_>, nth: u64) -> Option<Outgoing> {
+        // hyper says `Connection: close` on the answers that are to be the last.
+        if self.shared.is_leaving() {
+            return None;
+        }
+        let mut request = self.read(head)?;
+        front::check(&mut request).ok()?;
+        match self.service.at_once(&mut request) {
+            Ok(Wire::Written(Written { head, body, .. })) => {
+                self.fields = std::mem::take(request.headers_mut());
+                Some(Outgoing {
+                    head,
+                    body,
+                    written: 0,
+                    _ticket: self.activity.begin_answered(),
+                })
+            }
+            Ok(Wire::Response(response)) => {
+                self.foresight.lay_by(nth, Foreseen::Answered(response));
+                None
+            }
+            Err(unanswered) => {
+                let parts = Box::new(request.into_parts().0);
+                let foreseen = Foreseen::Unanswered(parts, unanswered);
+                self.foresight.lay_by(nth, foreseen);
+                None
+            }
+        }
+    }
+}
