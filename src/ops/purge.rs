@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{Request, StatusCode, header};
+use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use serde::Deserialize;
@@ -45,14 +45,20 @@ impl Order {
     }
 }
 
+/// Whether the body is said to be JSON, with parameters or without. No form can send this type, and
+/// no script of another origin without leave (Fetch, CORS-safelisted request-header).
+fn is_json(fields: &HeaderMap) -> bool {
+    let mut kinds = fields.get_all(header::CONTENT_TYPE).iter();
+    let (Some(kind), None) = (kinds.next(), kinds.next()) else {
+        return false;
+    };
+    let essence = kind.as_bytes().split(|byte| *byte == b';').next();
+    essence.is_some_and(|kind| kind.trim_ascii().eq_ignore_ascii_case(b"application/json"))
+}
+
 /// Purges, or says what is wrong with the order.
 pub(super) async fn answer(watched: &Watched, request: Request<Incoming>) -> Answer {
-    // No form can send this type, and no script of another origin without leave.
-    let json = request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().eq_ignore_ascii_case(b"application/json"));
-    if !json {
+    if !is_json(request.headers()) {
         return problem(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "Content-Type must be application/json",

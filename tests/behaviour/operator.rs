@@ -577,7 +577,12 @@ async fn a_purge_of_a_tenant_or_of_everything_says_how_much_went() {
     assert!(world.get(&path, &token).await.is_hit());
     assert!(operator.purge(&tenant).await["entries"].as_u64() >= Some(1));
     assert!(!world.get(&path, &token).await.is_hit());
-    assert!(operator.purge(r#"{"everything":true}"#).await["entries"].as_u64() >= Some(1));
+    let spelt_out = [("content-type", "Application/JSON ;charset=utf-8")];
+    let everything = r#"{"everything":true}"#;
+    let reply = operator
+        .send(Method::POST, "/purge", &spelt_out, everything)
+        .await;
+    assert!(reply.json()["entries"].as_u64() >= Some(1), "{reply:?}");
     assert_eq!(world.proxy.rooms.cache.held(), (0, 0));
     assert_eq!(operator.purge(r#"{"everything":true}"#).await["entries"], 0);
 }
@@ -590,10 +595,16 @@ async fn an_order_that_is_not_plain_purges_nothing() {
     world.get(&path, &token).await;
     let form = [("content-type", "application/x-www-form-urlencoded")];
     let plain = [("content-type", "text/plain")];
+    let dressed = [("content-type", "text/plain; application/json")];
+    let listed = [("content-type", "text/plain, application/json")];
+    let twice = [("content-type", "text/plain"), JSON];
     let everything = r#"{"everything":true}"#;
     for (fields, order, status) in [
         (&form[..], everything, 415),
         (&plain[..], everything, 415),
+        (&dressed[..], everything, 415),
+        (&listed[..], everything, 415),
+        (&twice[..], everything, 415),
         (&[][..], everything, 415),
         (&[JSON][..], "", 400),
         (&[JSON][..], "{}", 400),
