@@ -1,5 +1,7 @@
 //! Every photo route of the documentation and of Graph's metadata: asked for twice, paid once.
 
+use std::time::Duration;
+
 use graph_photo_proxy::demo::TokenSpec;
 
 use crate::support::World;
@@ -103,6 +105,28 @@ async fn the_older_backend_and_the_documentations_shapes_are_held_as_well() {
                 "{generation:?} {target}\n{first:?}\n{second:?}"
             );
             assert_eq!(first.body, second.body, "{generation:?} {target}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_photo_is_held_for_ten_minutes_and_a_photo_for_an_hour_give_or_take_a_tenth() {
+    // Many, because each lifetime is another one within the tenth.
+    for n in 0..10 {
+        let settings = [("stale_while_revalidate", "0s"), ("refresh_ahead", "false")];
+        let world = World::with(&settings, |_| {}).await;
+        let token = world.long_lived();
+        let of = |id: &str| format!("/v1.0/users/{id}/photo/$value");
+        let none = of(&world.faceless().id);
+        let photo = of(&world.person(n % 4).id);
+        for (path, tenth) in [(&none, 1), (&photo, 6)] {
+            assert!(!world.get(path, &token).await.is_hit());
+            world.later(Duration::from_mins(tenth * 9 - 1));
+            // Graph's word about the token is renewed by another photo.
+            world.get(&of(&world.person(4).id), &token).await;
+            assert!(world.get(path, &token).await.is_hit(), "{path}");
+            world.later(Duration::from_mins(tenth * 2 + 1));
+            assert!(!world.get(path, &token).await.is_hit(), "{path}");
         }
     }
 }

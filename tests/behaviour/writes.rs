@@ -285,6 +285,39 @@ async fn an_answer_from_before_the_write_that_arrives_after_it_is_not_kept() {
 }
 
 #[tokio::test]
+async fn a_304_from_before_the_write_that_arrives_after_it_lets_nothing_be_kept() {
+    for sharing in ["token", "verified", "tenant"] {
+        let settings = [("sharing", sharing), ("stale_while_revalidate", "0s")];
+        let world = World::with(&settings, |_| {}).await;
+        let (owner, reader) = (world.person(3), world.long_lived());
+        let path = format!("/v1.0/users/{}/photos/48x48/$value", owner.id);
+        assert_eq!(world.get(&path, &reader).await.status, 200);
+        world.later(Duration::from_mins(67));
+        let writer = world.token_with(3, ALL);
+        world.graph.clear_seen();
+        let hold = world.graph.hold_on(&path);
+        let change = async {
+            // What Graph says is settled: not modified.
+            hold.waiting(1).await;
+            write(
+                &world,
+                &format!("users/{}", owner.id),
+                &writer,
+                &Method::PUT,
+            )
+            .await;
+            hold.release();
+        };
+        tokio::join!(world.get(&path, &reader), change);
+        let seen = world.graph.seen();
+        assert_eq!(seen.first().and_then(|seen| seen.status), Some(304));
+        let after = world.get(&path, &reader).await;
+        let upload = after.mark().map(|mark| mark.upload);
+        assert_eq!(upload, Some(2), "{sharing}: {after:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_refused_write_ends_nothing_and_a_broken_one_everything_of_its_owner() {
     let world = World::start().await;
     let (token, owner) = (world.token(0), world.person(1));
