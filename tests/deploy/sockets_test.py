@@ -132,6 +132,17 @@ class Sockets(unittest.TestCase):
                     self.assertEqual(proxy.returncode, 1, said)
                     self.assertIn(sentence, said.splitlines()[-1])
 
+    def test_a_token_that_comes_in_plain_text_through_an_open_socket_is_warned_of(self):
+        with listening() as own, listening(("0.0.0.0", 0)) as open_to_all:
+            for admin, warned in (own, False), (open_to_all, True):
+                with self.subTest(warned=warned):
+                    proxy = handed([("admin", admin)], "--listen=127.0.0.1:0", "--admin-token=0123456789abcdef")
+                    for _ in range(2):  # both addresses: it is bound
+                        proxy.stdout.readline()
+                    proxy.send_signal(signal.SIGTERM)
+                    _, said = proxy.communicate(timeout=30)
+                    self.assertEqual("takes admin_token in plain text from beyond this machine" in said, warned, said)
+
     def test_systemd_finds_no_fault_in_the_socket_unit(self):
         with tempfile.TemporaryDirectory() as place:
             service = UNIT.with_suffix(".service")
