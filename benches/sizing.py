@@ -7,8 +7,8 @@
 
 Photos are the simulated Graph's (examples/world.rs), each size of each person; to have thousands of
 them, their lengths are served again under other ids. Memory is what the process has more (VmRSS) with
-the photos than without. Processor time is user and system time of the proxy's process alone, so that
-it does not matter how busy the machine is; requests come from h2load (Debian: nghttp2-client).
+the photos than without. Processor time is user and system time of the proxy's process alone, which a
+busy machine raises all the same: say the load beside it. Requests come from h2load (Debian: nghttp2-client).
 Prints the two tables of README, "What a pod needs".
 """
 
