@@ -31,6 +31,8 @@ pub(crate) enum Cause {
     Names,
     /// Graph did not answer it.
     Trouble,
+    /// It was fresh, and of an upload that another has followed.
+    Changed,
     /// None of these.
     Rest,
 }
@@ -42,6 +44,8 @@ pub(crate) struct Causes {
     proofs: HashMap<usize, u64>,
     /// When the token was last given somebody by that kind of name: the latest two.
     witnesses: HashMap<(usize, bool), Vec<(usize, u64)>>,
+    /// When the photo of an owner last changed.
+    changed: HashMap<usize, u64>,
     counts: HashMap<(Cause, bool), u64>,
 }
 
@@ -55,6 +59,11 @@ impl Causes {
                 *self.counts.entry((Cause::Names, false)).or_default() += 1;
             }
         }
+    }
+
+    /// The photo of that owner has changed.
+    pub(crate) fn changed(&mut self, owner: usize, at: u64) {
+        self.changed.insert(owner, at);
     }
 
     /// Whether Graph has lately accepted the token of this page.
@@ -119,9 +128,17 @@ impl Causes {
         if !witnessed.is_some_and(|seen| seen.iter().any(another)) {
             return Cause::Witness;
         }
+        let asked = self
+            .held
+            .get(&(owner, what, by_name))
+            .map(|(asked, _)| asked);
+        let has_changed = asked
+            .zip(self.changed.get(&owner))
+            .is_some_and(|(asked, at)| at >= asked);
         match (spent, proof * 100 / PROOF) {
             (80.., _) => Cause::EarlyPhoto,
             (_, 80..) => Cause::EarlyProof,
+            _ if has_changed => Cause::Changed,
             _ => Cause::Rest,
         }
     }

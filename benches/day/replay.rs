@@ -208,6 +208,7 @@ impl Stage {
         for page in &trace.pages {
             while let Some((at, owner)) = uploads.next_if(|(at, _)| *at <= page.at) {
                 self.upload(*owner, *at);
+                day.causes.changed(*owner, *at);
             }
             self.clock.advance(Duration::from_secs(page.at - elapsed));
             elapsed = page.at;

@@ -21,7 +21,8 @@ use crate::clock::Time;
 use crate::route::{OwnerKind, PhotoSize, View};
 
 impl Rooms {
-    /// "No photo" of the largest size, where a size is asked for that nothing is held of.
+    /// "No photo" of the largest size, where a size is asked for that nothing is held of, or
+    /// nothing but "no photo" that has grown old.
     pub(super) fn inferred_absent(&self, facts: &Facts, now: Time) -> Option<Held> {
         let has_sizes = matches!(facts.owner.kind(), OwnerKind::User | OwnerKind::Group);
         let sized = facts.photo.size != PhotoSize::Largest && facts.photo.view != View::List;

@@ -496,13 +496,25 @@ impl Rooms {
                 Standing::ServeAndRevalidate(held, status)
             }
         };
+        let inferred = || {
+            let held = self.inferred_absent(facts, now);
+            held.filter(|held| demand.takes(&held.response, now))
+        };
         let mut why = Forward::Miss;
         for key in facts.readable() {
             // What is held by the canonical name is the later word, fresh or not.
             if why != Forward::Miss && facts.is_addressed(key) {
                 break;
             }
-            match self.cache.lookup(key, facts.own, now) {
+            let found = self.cache.lookup(key, facts.own, now);
+            // "No photo" that has grown old, and a younger word that there is none of any size.
+            if let Lookup::Stale(held) | Lookup::Expired(held) = &found
+                && held.response.status == StatusCode::NOT_FOUND
+                && let Some(largest) = inferred()
+            {
+                return Standing::Infer(largest);
+            }
+            match found {
                 Lookup::Fresh(held) if demand.takes(&held.response, now) => {
                     return Standing::Serve(held);
                 }
@@ -518,10 +530,8 @@ impl Rooms {
         if why == Forward::Miss && facts.other_variant_is_held(self, now) {
             why = Forward::VaryMiss;
         }
-        match self.inferred_absent(facts, now) {
-            Some(held) if why == Forward::Miss && demand.takes(&held.response, now) => {
-                Standing::Infer(held)
-            }
+        match inferred() {
+            Some(held) if why == Forward::Miss => Standing::Infer(held),
             _ => Standing::Ask(why),
         }
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use graph_photo_proxy::demo::{RetryAfter, TokenSpec};
 
 use crate::support::World;
+use crate::support::attack::until;
 
 fn path(world: &World, n: usize) -> String {
     format!("/v1.0/users/{}/photo/$value", world.person(n).id)
@@ -211,6 +212,45 @@ async fn a_first_upload_ends_no_photo_of_every_size() {
         200
     );
     assert_eq!(world.get(&path("photos/48x48"), &token).await.status, 200);
+}
+
+#[tokio::test]
+async fn no_photo_of_a_size_that_has_grown_old_is_told_by_a_younger_one_of_the_largest() {
+    for (setting, calls) in [("true", 0), ("false", 1)] {
+        let settings = [("infer_absent", setting), ("proof_ttl", "1d")];
+        let world = World::with(&settings, |_| {}).await;
+        let (token, owner) = (world.long_lived(), world.faceless().id);
+        let small = format!("/v1.0/users/{owner}/photos/48x48/$value");
+        let large = format!("/v1.0/users/{owner}/photo/$value");
+        assert_eq!(world.get(&small, &token).await.status, 404);
+        world.later(Duration::from_mins(6));
+        assert_eq!(world.get(&large, &token).await.status, 404);
+        world.later(Duration::from_mins(6));
+        world.graph.clear_seen();
+        let told = world.get(&small, &token).await;
+        assert_eq!(told.status, 404);
+        until("what is asked behind it", || world.graph.count() >= calls).await;
+        assert_eq!(world.graph.count(), calls);
+        if calls == 0 {
+            assert!(told.is_hit() && !told.field("cache-status").contains("detail"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_photo_that_has_grown_old_is_asked_for_though_the_largest_is_gone() {
+    let settings = [("stale_while_revalidate", "0s"), ("proof_ttl", "1d")];
+    let world = World::with(&settings, |_| {}).await;
+    let (token, owner) = (world.long_lived(), world.person(3).id);
+    let small = format!("/v1.0/users/{owner}/photos/48x48/$value");
+    let large = format!("/v1.0/users/{owner}/photo/$value");
+    assert_eq!(world.get(&small, &token).await.status, 200);
+    world.graph.remove_photo(&owner);
+    world.later(Duration::from_mins(67));
+    assert_eq!(world.get(&large, &token).await.status, 404);
+    world.graph.clear_seen();
+    assert_eq!(world.get(&small, &token).await.status, 404);
+    assert_eq!(world.graph.count(), 1);
 }
 
 #[tokio::test]
