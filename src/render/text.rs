@@ -58,11 +58,11 @@ impl Text {
 
     /// In hexadecimal digits, so many of them, 16 at most.
     pub(super) fn hex(&mut self, number: u64, digits: usize) {
-        let mut all = [0; 16];
+        let mut all = [b'0'; 16];
         let mut left = number;
-        for letter in all.iter_mut().rev() {
+        for letter in all.iter_mut().rev().take(digits) {
             // Four bits are a digit.
-            let digit = u8::try_from(left & 0xF).unwrap_or(0);
+            let digit = (left & 0xF).to_le_bytes()[0];
             *letter = digit + if digit < 10 { b'0' } else { b'a' - 10 };
             left >>= 4;
         }

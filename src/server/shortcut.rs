@@ -20,7 +20,7 @@ use tokio::io::AsyncWrite;
 
 use super::activity::{Activity, Ticket};
 use super::connection::Shared;
-use super::scan::Alone;
+use super::scan::{Alone, Field};
 use super::{Service, front};
 use crate::cache::HeldBytes;
 use crate::render::wire::Written;
@@ -107,6 +107,9 @@ pub(super) struct FromMemory<S: Service> {
     foresight: Arc<Foresight<S::Unanswered>>,
     /// Room for the fields of the next request.
     fields: HeaderMap,
+    /// The last `Authorization`, which is most of a request: where the next one is the same it
+    /// need not be judged byte by byte again.
+    credential: HeaderValue,
 }
 
 impl<S: Service> fmt::Debug for FromMemory<S> {
@@ -128,6 +131,7 @@ impl<S: Service> FromMemory<S> {
             activity,
             foresight,
             fields: HeaderMap::new(),
+            credential: HeaderValue::from_static(""),
         }
     }
 
@@ -144,7 +148,15 @@ impl<S: Service> FromMemory<S> {
             if OPEN_ENDED.contains(&name) {
                 return None;
             }
-            let value = HeaderValue::from_maybe_shared(bytes.slice(field.value.clone())).ok()?;
+            let text = head.bytes.get(field.value.clone())?;
+            let value = if name == header::AUTHORIZATION {
+                if *text != self.credential {
+                    self.credential = judged(&bytes, field)?;
+                }
+                self.credential.clone()
+            } else {
+                judged(&bytes, field)?
+            };
             fields.try_append(name, value).ok()?;
         }
         let mut request = Request::new(Empty::new());
@@ -152,6 +164,11 @@ impl<S: Service> FromMemory<S> {
         *request.headers_mut() = fields;
         Some(request)
     }
+}
+
+/// A field's value, where it is one.
+fn judged(head: &Bytes, field: &Field) -> Option<HeaderValue> {
+    HeaderValue::from_maybe_shared(head.slice(field.value.clone())).ok()
 }
 
 /// What makes more of a request than a question and an answer.
