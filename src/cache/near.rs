@@ -4,16 +4,25 @@
 //! look at it is noted, and what is noted is worked off. A hit on what was looked at a moment ago
 //! needs none of that. Here is a table of what the store has given out, and of nothing else: the
 //! store says of everything that leaves it or is replaced in it that it has ([`Near::gone`]), and
-//! is asked again every few seconds ([`super::stored::Popularity::looks`]).
+//! is asked again, under each key, in every step of time ([`Near::step`]).
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
 use super::key::Key;
 use super::stored::StoredResponse;
+use crate::clock::Time;
+
+/// How often the store is told that an answer is asked for.
+const LOOK_AGAIN: Duration = Duration::from_secs(8);
+/// And how often while memory fills: each time that about this part of it has been given to
+/// others. What is asked for all the time is then always among the last that would go.
+const PARTS: u64 = 16;
 
 /// Tables, each with a lock: two requests seldom want the same one.
 const SHARDS: usize = 64;
@@ -22,36 +31,58 @@ const SHARDS: usize = 64;
 pub(super) struct Near {
     hasher: RandomState,
     shards: [RwLock<Shard>; SHARDS],
+    /// How many bytes have been taken into the store, ever.
+    taken: AtomicU64,
+    /// How many of them begin another step: two to the power of this.
+    part: u32,
 }
 
 #[derive(Default)]
 struct Shard {
-    found: HashTable<(Key, Arc<StoredResponse>)>,
+    found: HashTable<Found>,
     /// How often the store has said that something left it.
     departures: u64,
+}
+
+struct Found {
+    key: Key,
+    response: Arc<StoredResponse>,
+    /// The step in which the store was last asked.
+    seen: AtomicU64,
 }
 
 /// The moment before the store is asked.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Before(u64);
 
-impl Default for Near {
-    fn default() -> Self {
+impl Near {
+    /// An empty table, to a store of so many bytes.
+    pub(super) fn new(bound: u64) -> Self {
         Self {
             hasher: RandomState::new(),
             shards: std::array::from_fn(|_| RwLock::default()),
+            taken: AtomicU64::new(0),
+            part: (bound / PARTS).max(1).ilog2(),
         }
     }
-}
 
-impl Near {
-    /// What was found under this key, and is still in the store.
-    pub(super) fn get(&self, key: &Key) -> Option<Arc<StoredResponse>> {
+    /// The step of time in which the store is to be asked once.
+    pub(super) fn step(&self, now: Time) -> u64 {
+        let steps = now.since(Time::default()).as_secs() / LOOK_AGAIN.as_secs();
+        // Neither goes back: with either another step begins.
+        steps + 1 + (self.taken.load(Ordering::Relaxed) >> self.part)
+    }
+
+    /// What was found under this key, and is still in the store; and whether the store is to be
+    /// asked all the same.
+    pub(super) fn get(&self, key: &Key, step: u64) -> Option<(Arc<StoredResponse>, bool)> {
         let hash = self.hasher.hash_one(key);
         let shard = self.shard(hash)?;
         let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
-        let (_, response) = shard.found.find(hash, |(known, _)| known == key)?;
-        Some(Arc::clone(response))
+        let Found { response, seen, .. } = shard.found.find(hash, |found| found.key == *key)?;
+        let asks =
+            seen.load(Ordering::Relaxed) != step && seen.swap(step, Ordering::Relaxed) != step;
+        Some((Arc::clone(response), asks))
     }
 
     /// To be called before the store is asked for what [`Near::found`] will then be told.
@@ -66,7 +97,13 @@ impl Near {
 
     /// The store has given this out under that key. Not kept where something has left the store
     /// since `before`: it might have been this.
-    pub(super) fn found(&self, key: &Key, response: &Arc<StoredResponse>, before: Before) {
+    pub(super) fn found(
+        &self,
+        key: &Key,
+        response: &Arc<StoredResponse>,
+        before: Before,
+        step: u64,
+    ) {
         let hash = self.hasher.hash_one(key);
         let Some(shard) = self.shard(hash) else {
             return;
@@ -75,11 +112,19 @@ impl Near {
         if shard.departures != before.0 {
             return;
         }
-        let rehash = |(known, _): &(Key, _)| self.hasher.hash_one(known);
-        match shard.found.entry(hash, |(known, _)| known == key, rehash) {
-            Entry::Occupied(mut there) => there.get_mut().1 = Arc::clone(response),
+        let rehash = |found: &Found| self.hasher.hash_one(&found.key);
+        match shard.found.entry(hash, |found| found.key == *key, rehash) {
+            Entry::Occupied(mut there) => {
+                let there = there.get_mut();
+                there.response = Arc::clone(response);
+                *there.seen.get_mut() = step;
+            }
             Entry::Vacant(room) => {
-                room.insert((key.clone(), Arc::clone(response)));
+                room.insert(Found {
+                    key: key.clone(),
+                    response: Arc::clone(response),
+                    seen: AtomicU64::new(step),
+                });
             }
         }
     }
@@ -103,16 +148,21 @@ impl Near {
         shard.departures += 1;
         let there = shard
             .found
-            .find_entry(hash, |(known, response)| known == key && is_it(response));
+            .find_entry(hash, |found| found.key == *key && is_it(&found.response));
         if let Ok(there) = there {
             there.remove();
         }
         // Memory goes back once a burst is over.
         let (held, room) = (shard.found.len(), shard.found.capacity());
         if room > 64 && held < room / 4 {
-            let rehash = |(known, _): &(Key, _)| self.hasher.hash_one(known);
+            let rehash = |found: &Found| self.hasher.hash_one(&found.key);
             shard.found.shrink_to(held * 2, rehash);
         }
+    }
+
+    /// The store takes in so many bytes.
+    pub(super) fn taken(&self, bytes: u32) {
+        self.taken.fetch_add(u64::from(bytes), Ordering::Relaxed);
     }
 
     /// All of it has left the store.

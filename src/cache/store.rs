@@ -81,11 +81,15 @@ impl Cache {
     pub fn new(config: Config) -> Self {
         let removals = Arc::new(Removals::default());
         let noted = Arc::clone(&removals);
-        let near = Arc::new(Near::default());
-        let left = Arc::clone(&near);
+        let near = Arc::new(Near::new(config.memory));
+        let (left, takes) = (Arc::clone(&near), Arc::clone(&near));
         let slots = sync::Cache::builder()
             .max_capacity(config.memory)
-            .weigher(|_, slot: &Slot| slot.weight())
+            .weigher(move |_, slot: &Slot| {
+                let weight = slot.weight();
+                takes.taken(weight);
+                weight
+            })
             // moka's default, TinyLFU, refuses every newcomer while the cache is full of
             // popular entries: a new colleague's photo would be fetched again each time.
             .eviction_policy(EvictionPolicy::lru())
@@ -152,21 +156,19 @@ impl Cache {
 
     /// The answer under a key, and whether the store is to be told that its bytes are asked for.
     fn find(&self, key: &Key, now: Time) -> Option<(Arc<StoredResponse>, bool)> {
-        let near = self.near.get(key);
-        let looks = |near: &Arc<StoredResponse>| near.popularity.looks(now);
-        let near = match near {
-            Some(response) if !looks(&response) => return Some((response, false)),
-            near => near,
+        let step = self.near.step(now);
+        let was_near = match self.near.get(key, step) {
+            Some((response, false)) => return Some((response, false)),
+            near => near.is_some(),
         };
         let before = self.near.before(key);
         let Some(Slot::Response(response)) = self.slots.get(&RefKey::Response(key)) else {
-            if near.is_some() {
+            if was_near {
                 self.near.nothing(key);
             }
             return None;
         };
-        response.popularity.looks(now);
-        self.near.found(key, &response, before);
+        self.near.found(key, &response, before, step);
         Some((response, true))
     }
 
@@ -174,7 +176,7 @@ impl Cache {
     pub fn current(&self, key: &CurrentKey, now: Time) -> Option<Held> {
         match self.slots.get(&RefKey::Current(key)) {
             Some(Slot::Response(response)) => {
-                let look = response.popularity.looks(now);
+                let look = response.popularity.looks(self.near.step(now));
                 self.with_bytes(response, look)
             }
             _ => None,

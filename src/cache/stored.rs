@@ -107,23 +107,19 @@ pub struct StoredResponse {
     pub rendered: Rendered,
 }
 
-/// How often the store is told that an answer is asked for.
-const LOOK_AGAIN: Duration = Duration::from_secs(8);
-
 /// How much an answer is asked for towards the end of its lifetime.
 #[derive(Debug, Default)]
 pub struct Popularity {
-    /// When its slots were last looked at, in steps of the clock.
+    /// In which step of time its bytes were last looked at as the latest of their subject.
     seen: AtomicU64,
     asks: AtomicU32,
     refreshing: AtomicBool,
 }
 
 impl Popularity {
-    /// Whether its slots in the store should be looked at, so that what is asked for is not taken
-    /// for what nobody asks for: once in a few seconds is often enough.
-    pub(super) fn looks(&self, now: Time) -> bool {
-        let step = now.since(Time::default()).as_secs() / LOOK_AGAIN.as_secs() + 1;
+    /// Whether the slot of its bytes should be looked at in this step of time, so that what is
+    /// asked for is not taken for what nobody asks for.
+    pub(super) fn looks(&self, step: u64) -> bool {
         self.seen.load(Ordering::Relaxed) != step && self.seen.swap(step, Ordering::Relaxed) != step
     }
 

@@ -6,12 +6,17 @@ use std::thread;
 use proptest::prelude::*;
 
 use super::super::keep::Answered;
-use super::super::{Cache, Lookup};
+use super::super::{Cache, Key, Lookup, Place};
 use super::memory::place;
 use super::*;
+use crate::identity::Partition;
 
 /// Keeps a picture that says which of all it is.
 fn keep(cache: &Cache, person: u16, upload: u16, now: Time) {
+    keep_at(cache, &place(person), upload, now);
+}
+
+fn keep_at(cache: &Cache, place: &Place, upload: u16, now: Time) {
     let fields = fields(&[
         ("content-type", "image/jpeg"),
         ("etag", &format!("\"{upload}\"")),
@@ -23,7 +28,7 @@ fn keep(cache: &Cache, person: u16, upload: u16, now: Time) {
         asked: now,
         born: cache.doubts.born(),
     };
-    let kept = cache.keep(&place(person), Kind::Media, answered, None, now);
+    let kept = cache.keep(place, Kind::Media, answered, None, now);
     assert_eq!(kept.not_stored, None);
 }
 
@@ -162,4 +167,52 @@ fn what_memory_had_no_room_for_is_found_on_no_way() {
         .count();
     let (entries, _) = cache.held();
     assert!(left > 0 && left as u64 <= entries, "{left} of {entries}");
+}
+
+/// A store with room for some forty pictures.
+fn small() -> Cache {
+    Cache::new(Config {
+        memory: 1 << 17,
+        ..config()
+    })
+}
+
+#[test]
+fn what_is_asked_for_all_the_time_outlives_what_is_asked_for_once() {
+    let cache = small();
+    keep(&cache, 0, 7, NOW);
+    // All in one moment: only what goes from the store tells of time.
+    for person in 1..500 {
+        assert_eq!(found(&cache, 0, NOW), Some(7), "before {person}");
+        keep(&cache, person, 1, NOW);
+        found(&cache, person, NOW);
+        cache.maintain(NOW);
+    }
+    assert_eq!(found(&cache, 1, NOW), None, "there was room for all");
+}
+
+#[test]
+fn each_key_of_an_answer_is_known_to_be_asked_for() {
+    let cache = small();
+    let (both, other) = (place(0), Partition::Tenant(Guid([9; 16])));
+    let shared = Key {
+        partition: other,
+        ..both.keys[0].clone()
+    };
+    let both = Place {
+        keys: vec![both.keys[0].clone(), shared],
+        ..both
+    };
+    keep_at(&cache, &both, 7, NOW);
+    let mut now = NOW;
+    for person in 1..200 {
+        // The first key is always asked for first.
+        for key in &both.keys {
+            let lookup = cache.lookup(key, key.partition, now);
+            assert!(matches!(lookup, Lookup::Fresh(_)), "before {person}");
+        }
+        keep(&cache, person, 1, now);
+        cache.maintain(now);
+        now = now.plus(Duration::from_secs(8));
+    }
 }
