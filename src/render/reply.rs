@@ -248,6 +248,8 @@ pub(super) fn written(
         && stored.status == StatusCode::OK
         && !asked.head
         && asked.key.is_none()
+        // What is said here frames what follows: no byte more or less may.
+        && stored.length == held.bytes.len() as u64
         && !CONDITIONS.iter().any(|name| request.contains_key(name));
     if !is_plain {
         return None;

@@ -20,7 +20,7 @@ use tokio::io::AsyncWrite;
 
 use super::activity::{Activity, Ticket};
 use super::connection::Shared;
-use super::scan::{Alone, Field};
+use super::scan::Alone;
 use super::{Service, front};
 use crate::cache::HeldBytes;
 use crate::render::wire::Written;
@@ -134,41 +134,40 @@ impl<S: Service> FromMemory<S> {
             credential: HeaderValue::from_static(""),
         }
     }
-
-    /// The request, where it is as plain as can be.
-    fn read(&mut self, head: &Alone<'_>) -> Option<Request<Empty<Bytes>>> {
-        if head.is_old || head.bytes.get(head.method.clone())? != b"GET" {
-            return None;
-        }
-        let bytes = Bytes::copy_from_slice(head.bytes);
-        let mut fields = std::mem::take(&mut self.fields);
-        fields.clear();
-        for field in head.fields {
-            let name = HeaderName::from_bytes(head.bytes.get(field.name.clone())?).ok()?;
-            if OPEN_ENDED.contains(&name) {
-                return None;
-            }
-            let text = head.bytes.get(field.value.clone())?;
-            let value = if name == header::AUTHORIZATION {
-                if *text != self.credential {
-                    self.credential = judged(&bytes, field)?;
-                }
-                self.credential.clone()
-            } else {
-                judged(&bytes, field)?
-            };
-            fields.try_append(name, value).ok()?;
-        }
-        let mut request = Request::new(Empty::new());
-        *request.uri_mut() = Uri::from_maybe_shared(bytes.slice(head.target.clone())).ok()?;
-        *request.headers_mut() = fields;
-        Some(request)
-    }
 }
 
-/// A field's value, where it is one.
-fn judged(head: &Bytes, field: &Field) -> Option<HeaderValue> {
-    HeaderValue::from_maybe_shared(head.slice(field.value.clone())).ok()
+/// The request, where it is as plain as can be. `fields` is where its fields go; `known` is the
+/// credential that came last, which need not be judged again.
+pub(super) fn read(
+    head: &Alone<'_>,
+    mut fields: HeaderMap,
+    known: &mut HeaderValue,
+) -> Option<Request<Empty<Bytes>>> {
+    if head.is_old || head.bytes.get(head.method.clone())? != b"GET" {
+        return None;
+    }
+    let bytes = Bytes::copy_from_slice(head.bytes);
+    for field in head.fields {
+        let name = HeaderName::from_bytes(head.bytes.get(field.name.clone())?).ok()?;
+        if OPEN_ENDED.contains(&name) {
+            return None;
+        }
+        let text = head.bytes.get(field.value.clone())?;
+        let value = if name == header::AUTHORIZATION {
+            if *text != *known {
+                // A copy: a part of the head would keep all of it.
+                *known = HeaderValue::from_bytes(text).ok()?;
+            }
+            known.clone()
+        } else {
+            HeaderValue::from_maybe_shared(bytes.slice(field.value.clone())).ok()?
+        };
+        fields.try_append(name, value).ok()?;
+    }
+    let mut request = Request::new(Empty::new());
+    *request.uri_mut() = Uri::from_maybe_shared(bytes.slice(head.target.clone())).ok()?;
+    *request.headers_mut() = fields;
+    Some(request)
 }
 
 /// What makes more of a request than a question and an answer.
@@ -186,11 +185,14 @@ impl<S: Service> Shortcut for FromMemory<S> {
         if self.shared.is_leaving() {
             return None;
         }
-        let mut request = self.read(head)?;
+        let fields = std::mem::take(&mut self.fields);
+        let mut request = read(head, fields, &mut self.credential)?;
         front::check(&mut request).ok()?;
         match self.service.at_once(&mut request) {
             Ok(Wire::Written(Written { head, body, .. })) => {
                 self.fields = std::mem::take(request.headers_mut());
+                // An idle connection keeps the room, and no head.
+                self.fields.clear();
                 Some(Outgoing {
                     head,
                     body,
