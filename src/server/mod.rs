@@ -18,7 +18,7 @@ mod chunks;
 mod config;
 mod connection;
 mod front;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 mod guard;
 mod inherited;

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use tokio::io::BufReader;
 
+use super::super::fuzzing::is_read_as_by_hyper;
 use super::*;
 
 /// One request, what its answer's body is, and whether it ends a connection.
@@ -265,6 +266,160 @@ async fn a_bad_head_after_an_answer_past_hyper_is_refused_in_its_place() {
     }
 }
 
+#[tokio::test]
+async fn who_sends_no_more_still_gets_what_was_asked_for() {
+    let server = start(&config());
+    for last in ["/held/3", "/held/1000000"] {
+        let mut stream = server.buffered().await;
+        ask(&mut stream, &get("/held/1")).await;
+        let before = server.at_once().0;
+        let last = get(last);
+        stream.write_all(last.bytes.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        expect(&mut stream, &last).await;
+        assert_eq!(rest(&mut stream).await, "");
+        assert_eq!(server.at_once().0, before + 1);
+    }
+}
+
+#[tokio::test]
+async fn a_head_that_trickles_in_behind_short_answers_is_cut_in_time() {
+    let server = start(&Config {
+        header_timeout: Duration::from_millis(300),
+        idle_timeout: Duration::from_mins(5),
+        ..config()
+    });
+    let mut stream = server.buffered().await;
+    for _ in 0..3 {
+        ask(&mut stream, &get("/held/1")).await;
+    }
+    stream
+        .write_all(b"GET /held/1 HTTP/1.1\r\nHost: h\r\nX: ")
+        .await
+        .unwrap();
+    let trickle = async {
+        // A byte each time that nothing comes; the end comes as an end or an error.
+        let mut byte = [0];
+        loop {
+            let pause = Duration::from_millis(20);
+            match tokio::time::timeout(pause, stream.read(&mut byte)).await {
+                Ok(read) => return read.unwrap_or_default(),
+                Err(_) => drop(stream.write_all(b"x").await),
+            }
+        }
+    };
+    assert_eq!(within(trickle).await, 0);
+    assert_eq!(server.at_once(), (2, 1));
+}
+
+/// Asks on and on, and reads what comes, until the connection ends.
+fn flood(address: SocketAddr) -> std::thread::JoinHandle<()> {
+    use std::io::{Read as _, Write as _};
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.set_nodelay(true).unwrap();
+    let mut back = stream.try_clone().unwrap();
+    std::thread::spawn(move || {
+        let writer = std::thread::spawn(move || {
+            // One by one and in heaps.
+            let one = get("/held/1").bytes;
+            let many = one.repeat(50);
+            while (0..50).all(|_| stream.write_all(one.as_bytes()).is_ok())
+                && stream.write_all(many.as_bytes()).is_ok()
+            {}
+        });
+        let mut waste = [0; 4096];
+        while back.read(&mut waste).is_ok_and(|read| read > 0) {}
+        writer.join().unwrap();
+    })
+}
+
+#[tokio::test]
+async fn who_asks_without_end_keeps_neither_another_nor_the_end_waiting() {
+    let server = start(&config());
+    let mut stream = server.buffered().await;
+    let asking = flood(server.tcp());
+    within(async {
+        while server.at_once().0 + server.at_once().1 < 100 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    for _ in 0..20 {
+        ask(&mut stream, &get("/a")).await;
+        ask(&mut stream, &get("/held/2")).await;
+    }
+    let drained = within(server.stop()).await;
+    assert!(drained.is_complete(), "{drained:?}");
+    asking.join().unwrap();
+}
+
+fn some_head() -> impl Strategy<Value = Vec<u8>> {
+    let target = prop_oneof![
+        4 => prop::sample::select(vec![
+            "/", "/?", "/a?", "/a?b?c", "//", "//h/a", "/a//b", "/%", "/%zz", "/{a}|\\^", "/a?[b]{c}|^`",
+            "/\u{e9}", "/a?\u{e9}", "http://h", "http://h/", "http://h?x", "HTTP://H/a?b", "https://h:1/",
+            "http://u@h/", "http://[::1]/", "http://h:/", "ftp://h/", "h", "h:80", "*", "?x", "a/b", "/'()",
+            "/*", "/a;b=c", "/:80", "/@", "http:/a", "http:///a", "/\u{7f}", "/a\\b",
+        ])
+        .prop_map(|target| target.as_bytes().to_vec()),
+        1 => prop::collection::vec(0x21..=0xFF_u8, 1..12),
+    ];
+    let name = prop_oneof![
+        6 => "[Xx]-[a-zA-Z0-9!#$%&'*+.^_`|~-]{0,8}",
+        2 => prop::sample::select(vec![
+            "Accept", "TE", "Keep-Alive", "Trailer", "Proxy-Connection", "cookie", "Range", "HTTP2-Settings",
+            "Authorization", "Connection", "Expect", "Upgrade", "Content-Length", "Transfer-Encoding", "Host", "host",
+        ])
+        .prop_map(str::to_owned),
+    ];
+    let value = prop_oneof![
+        3 => "[ -~]{0,12}".prop_map(String::into_bytes),
+        2 => prop::collection::vec(prop_oneof![Just(b'\t'), Just(b' '), 0x20..=0x7E_u8, 0x80..=0xFF_u8], 0..8),
+        1 => prop::sample::select(vec!["close", "keep-alive", "0", "chunked", "trailers", "100-continue"])
+            .prop_map(|value| value.as_bytes().to_vec()),
+    ];
+    let space = || prop::sample::select(vec!["", " ", "\t", " \t "]);
+    let line = (name, space(), value, space()).prop_map(|(name, before, value, after)| {
+        [
+            name.as_bytes(),
+            b":",
+            before.as_bytes(),
+            &value,
+            after.as_bytes(),
+            b"\r\n",
+        ]
+        .concat()
+    });
+    let lines = prop_oneof![
+        20 => prop::collection::vec(line.clone(), 0..6),
+        1 => prop::collection::vec(line, 95..103),
+    ];
+    let first = prop::sample::select(vec!["", "", "", "\r\n", "\r\n\r\n"]);
+    (first, target, lines).prop_map(|(first, target, lines)| {
+        let lines = lines.concat();
+        [
+            first.as_bytes(),
+            b"GET ",
+            &target,
+            b" HTTP/1.1\r\n",
+            &lines,
+            b"\r\n",
+        ]
+        .concat()
+    })
+}
+
+#[test]
+fn ordinary_heads_are_read_past_hyper() {
+    for head in [
+        "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+        "\r\nGET /?a HTTP/1.1\r\nhOsT:h\r\nX:\t a\tb \r\nx:\r\n\r\n",
+        "GET http://h/a?b HTTP/1.1\r\nHost: h\r\nTE: trailers\r\nX: \u{e9}\r\n\r\n",
+    ] {
+        assert!(is_read_as_by_hyper(head.as_bytes()), "{head:?}");
+    }
+}
+
 fn some_request() -> impl Strategy<Value = Asked> {
     prop_oneof![
         4 => (0..4_usize).prop_map(|times| get(&format!("/held/{times}"))),
@@ -277,6 +432,16 @@ fn some_request() -> impl Strategy<Value = Asked> {
         1 => Just(asked("PUT", "/read", "Content-Length: 18\r\n", "GET /held/1 HTTP/1")),
         1 => Just(asked("POST", "/read", "Transfer-Encoding: chunked\r\n", "3\r\nGET\r\n0\r\n\r\n")),
     ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    /// Whatever is read past hyper is the request that hyper would see.
+    #[test]
+    fn a_head_is_read_past_hyper_as_by_it(head in some_head()) {
+        is_read_as_by_hyper(&head);
+    }
 }
 
 proptest! {
