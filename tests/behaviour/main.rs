@@ -32,6 +32,7 @@ mod logs;
 mod meanwhile;
 mod model;
 mod names;
+mod one_wire;
 mod operator;
 mod page_of_faces;
 mod preflight;
