@@ -15,12 +15,11 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::sync::Notify;
 
 use super::activity::{Activity, Watched};
 use super::guard::Guard;
-use super::listener::Stream;
 use super::scan::Scanner;
 use super::shortcut::{Foreseen, Foresight, FromMemory};
 use super::watch::drive;
@@ -123,12 +122,11 @@ pub(super) enum Protocol {
 }
 
 /// Serves one connection to its end. Dropping it cuts the connection.
-pub(super) async fn run<S: Service>(
-    stream: Stream,
-    protocol: Protocol,
-    shared: Arc<Shared>,
-    service: S,
-) {
+pub(super) async fn run<T, S>(stream: T, protocol: Protocol, shared: Arc<Shared>, service: S)
+where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    S: Service,
+{
     let activity = Activity::new();
     // Whatever is spoken the caller begins; until then a connection is as good as one in the
     // backlog, and must not be closed before the request that is on its way.
@@ -177,7 +175,7 @@ pub(super) async fn run<S: Service>(
 }
 
 /// As many bytes as it takes to tell HTTP/2 from HTTP/1; `None` when the caller left.
-async fn first_bytes(mut stream: Stream) -> Option<(Stream, Vec<u8>)> {
+async fn first_bytes<T: AsyncRead + Unpin>(mut stream: T) -> Option<(T, Vec<u8>)> {
     let mut first = [0; PREFACE.len()];
     let mut count = 0;
     loop {

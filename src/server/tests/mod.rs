@@ -7,6 +7,7 @@ mod limits;
 mod protocols;
 mod secure;
 mod shortcuts;
+mod unlucky;
 
 use std::future::Future;
 use std::net::SocketAddr;

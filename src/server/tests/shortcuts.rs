@@ -8,13 +8,13 @@ use super::*;
 
 /// One request, what its answer's body is, and whether it ends a connection.
 #[derive(Debug, Clone)]
-struct Asked {
-    bytes: String,
-    answer: String,
-    has_no_body: bool,
+pub(super) struct Asked {
+    pub(super) bytes: String,
+    pub(super) answer: String,
+    pub(super) has_no_body: bool,
 }
 
-fn asked(method: &str, target: &str, fields: &str, body: &str) -> Asked {
+pub(super) fn asked(method: &str, target: &str, fields: &str, body: &str) -> Asked {
     let held = target
         .strip_prefix("/held/")
         .or(target.strip_prefix("/undated/"));
@@ -420,7 +420,7 @@ fn ordinary_heads_are_read_past_hyper() {
     }
 }
 
-fn some_request() -> impl Strategy<Value = Asked> {
+pub(super) fn some_request() -> impl Strategy<Value = Asked> {
     prop_oneof![
         4 => (0..4_usize).prop_map(|times| get(&format!("/held/{times}"))),
         1 => Just(get("/held/20000")),
