@@ -113,7 +113,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0..PEOPLE).prop_map(Step::Upload),
         2 => prop::sample::select(vec![1, 9, 600, 4_000]).prop_map(Step::Later),
     ];
-    prop::collection::vec(step, 1..40)
+    prop::collection::vec(step, 30..70)
 }
 
 /// The world, the one connection, and what has been seen on it.
