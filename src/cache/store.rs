@@ -281,7 +281,7 @@ impl Cache {
 
     fn with_bytes(&self, response: Arc<StoredResponse>, look: bool) -> Option<Held> {
         let bytes = match &response.body {
-            StoredBody::Inline(bytes) => HeldBytes::Inline(bytes.clone()),
+            StoredBody::Inline(_) => HeldBytes::With(Arc::clone(&response)),
             StoredBody::Shared(body) => {
                 let kept = body.bytes.upgrade();
                 match kept.filter(|_| !look) {

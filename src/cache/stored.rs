@@ -198,8 +198,10 @@ pub struct Held {
 /// further than to them.
 #[derive(Debug, Clone)]
 pub enum HeldBytes {
-    /// With one answer.
+    /// Their own.
     Inline(Bytes),
+    /// With this answer.
+    With(Arc<StoredResponse>),
     /// In a slot of their own.
     Shared(Arc<Bytes>),
 }
@@ -208,8 +210,13 @@ impl Deref for HeldBytes {
     type Target = Bytes;
 
     fn deref(&self) -> &Bytes {
+        static NONE: Bytes = Bytes::new();
         match self {
             Self::Inline(bytes) => bytes,
+            Self::With(response) => match &response.body {
+                StoredBody::Inline(bytes) => bytes,
+                StoredBody::Shared(_) => &NONE,
+            },
             Self::Shared(bytes) => bytes,
         }
     }

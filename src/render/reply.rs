@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use super::outcome::{Answer, CacheStatus, Outcome};
 use super::ranges::{self, Of, Ranged};
 use super::text::Text;
+use super::wire::SMALL;
 use super::{Body, Problem, Shape, preconditions, shared};
 use crate::cache::{Held, Kind, StoredFields, StoredResponse};
 use crate::clock::Time;
@@ -258,7 +259,8 @@ pub(super) fn written(
     if rest.is_empty() {
         return None;
     }
-    let mut text = Text::with_room(WRITTEN_ROOM);
+    let room = if held.bytes.len() <= SMALL { SMALL } else { 0 };
+    let mut text = Text::with_room(WRITTEN_ROOM + room);
     let mut id = 0;
     say(&mut text, held, status, asked, ids, now, |text, nth| {
         text.push(BEFORE_SAID.get(nth).unwrap_or(&""));

@@ -60,14 +60,17 @@ pub enum Wire {
     Response(Response<Body>),
 }
 
+/// A body that is copied behind its head: less work for the system than two pieces.
+pub(super) const SMALL: usize = 4 * 1024;
+
 /// A reply in bytes.
 #[derive(Debug)]
 pub struct Written {
     /// Which status it has.
     pub status: StatusCode,
-    /// Status line, fields and the empty line.
+    /// Status line, fields and the empty line; and a small body.
     pub head: Vec<u8>,
-    /// What follows them.
+    /// What follows them, where it is not small.
     pub body: HeldBytes,
 }
 
@@ -79,11 +82,16 @@ impl Shape for Wire {
         ids: &RequestIds,
         now: Time,
     ) -> Option<Self> {
-        let head = written(held, status, asked, ids, now)?;
+        let mut head = written(held, status, asked, ids, now)?;
+        let mut body = held.bytes.clone();
+        if body.len() <= SMALL {
+            head.extend_from_slice(&body);
+            body = HeldBytes::default();
+        }
         Some(Self::Written(Written {
             status: StatusCode::OK,
             head,
-            body: held.bytes.clone(),
+            body,
         }))
     }
 

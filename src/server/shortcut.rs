@@ -59,6 +59,7 @@ impl Outgoing {
         let body = self.body.get(of_body..).unwrap_or_default();
         let written = match self.head.get(self.written..) {
             None | Some([]) => ready!(to.poll_write(context, body))?,
+            Some(head) if body.is_empty() => ready!(to.poll_write(context, head))?,
             Some(head) => {
                 let slices = [IoSlice::new(head), IoSlice::new(body)];
                 ready!(to.poll_write_vectored(context, &slices))?
