@@ -134,6 +134,18 @@ pub(crate) fn role(cores: &str, words: &[&str]) -> Outcome<Command> {
     Ok(command)
 }
 
+/// The proxy's settings where a scenario has none of its own.
+const USUAL: [&str; 8] = [
+    "--listen=127.0.0.1:0",
+    "--tls-listen=127.0.0.1:0",
+    "--admin=off",
+    "--log=warn",
+    "--upstream-concurrency=64",
+    "--photo-ttl=30d",
+    "--proof-ttl=1d",
+    "--cache-memory=4GiB",
+];
+
 impl Server {
     pub(crate) fn start(who: Who, setting: &Setting<'_>) -> Outcome<Self> {
         let place = scratch(&format!("{who:?}").to_lowercase())?;
@@ -166,9 +178,9 @@ impl Server {
         let certificate = setting.certificate;
         let mut command = Command::new("taskset");
         command.args(["-c", setting.cores]).arg(setting.binary);
-        command.args(["--listen=127.0.0.1:0", "--tls-listen=127.0.0.1:0"]);
-        command.args(["--admin=off", "--log=warn", "--upstream-concurrency=64"]);
-        command.args(["--photo-ttl=30d", "--proof-ttl=1d", "--cache-memory=4GiB"]);
+        let name = |flag: &str| flag.split('=').next().unwrap_or_default().to_owned();
+        let own: Vec<String> = setting.flags.iter().map(|flag| name(flag)).collect();
+        command.args(USUAL.iter().filter(|flag| !own.contains(&name(flag))));
         command.arg(format!("--tls-cert={}", certificate.chain.display()));
         command.arg(format!("--tls-key={}", certificate.key.display()));
         command.arg(format!("--upstream=http://{}", setting.graph));
