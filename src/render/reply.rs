@@ -274,8 +274,8 @@ pub(super) fn written(
     }
     text.bytes(rest);
     if request.contains_key(header::ORIGIN) {
-        text.push("\r\naccess-control-allow-origin: *\r\naccess-control-expose-headers: ");
-        text.bytes(EXPOSED.as_bytes());
+        text.field("access-control-allow-origin", b"*");
+        text.field("access-control-expose-headers", EXPOSED.as_bytes());
     }
     text.push("\r\n\r\n");
     Some(text.into_bytes())
@@ -305,10 +305,7 @@ fn rest_of_head(stored: &StoredResponse) -> Box<[u8]> {
     }
     let mut text = Text::new();
     for (name, value) in fields.iter().skip(SAID.len()) {
-        text.push("\r\n");
-        text.push(name.as_str());
-        text.push(": ");
-        text.bytes(value.as_bytes());
+        text.field(name.as_str(), value.as_bytes());
     }
     text.push("\r\ncontent-length: ");
     text.number(stored.length);

@@ -32,6 +32,14 @@ impl Text {
         self.0.extend_from_slice(bytes);
     }
 
+    /// A field of a head, behind the line before it (RFC 9112 §5).
+    pub(super) fn field(&mut self, name: &str, value: &[u8]) {
+        self.push("\r\n");
+        self.push(name);
+        self.push(": ");
+        self.bytes(value);
+    }
+
     /// What has been written between two places, once more.
     pub(super) fn again(&mut self, from: usize, to: usize) {
         if from <= to && to <= self.0.len() {

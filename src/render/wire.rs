@@ -83,11 +83,12 @@ impl Shape for Wire {
         now: Time,
     ) -> Option<Self> {
         let mut head = written(held, status, asked, ids, now)?;
-        let mut body = held.bytes.clone();
-        if body.len() <= SMALL {
-            head.extend_from_slice(&body);
-            body = HeldBytes::default();
-        }
+        let body = if held.bytes.len() <= SMALL {
+            head.extend_from_slice(&held.bytes);
+            HeldBytes::default()
+        } else {
+            held.bytes.clone()
+        };
         Some(Self::Written(Written {
             status: StatusCode::OK,
             head,
@@ -148,10 +149,7 @@ fn written_out(response: &Response<Body>) -> Option<Written> {
     text.push(" ");
     text.push(status.canonical_reason()?);
     for (name, value) in fields {
-        text.push("\r\n");
-        text.push(name.as_str());
-        text.push(": ");
-        text.bytes(value.as_bytes());
+        text.field(name.as_str(), value.as_bytes());
     }
     if has_length {
         text.push("\r\ncontent-length: ");

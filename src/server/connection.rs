@@ -144,17 +144,13 @@ where
         known => known,
     };
     // One count for all that a request needs, and one that no other connection touches.
-    let foresight = Arc::new(Foresight::default());
-    let shortcut = (protocol == Protocol::Http1).then(|| {
-        let (shared, activity) = (Arc::clone(&shared), Arc::clone(&activity));
-        FromMemory::new(service.clone(), shared, activity, Arc::clone(&foresight))
-    });
     let answering = Arc::new(Answering {
         service,
         clock: shared.clock.clone(),
         activity: Arc::clone(&activity),
-        foresight,
+        foresight: Foresight::default(),
     });
+    let shortcut = FromMemory::new(Arc::clone(&answering), Arc::clone(&shared));
     let answers = service_fn(move |request| answer(request, Arc::clone(&answering)));
     if protocol == Protocol::Http2 {
         let io = TokioIo::new(Guard::open(stream, &first, Arc::clone(&activity)));
@@ -163,11 +159,8 @@ where
         drive(connection, wind_down, &shared, &activity).await;
     } else {
         let scanner = Scanner::new(shared.config.max_header_bytes);
-        let mut guard = Guard::new(stream, &first, scanner, Arc::clone(&activity));
-        if let Some(shortcut) = shortcut {
-            guard = guard.with_shortcut(Box::new(shortcut));
-        }
-        let io = TokioIo::new(guard);
+        let guard = Guard::new(stream, &first, scanner, Arc::clone(&activity));
+        let io = TokioIo::new(guard.with_shortcut(Box::new(shortcut)));
         let connection = pin!(shared.http1.serve_connection(io, answers));
         let wind_down = http1::Connection::graceful_shutdown;
         drive(connection, wind_down, &shared, &activity).await;
@@ -192,11 +185,11 @@ async fn first_bytes<T: AsyncRead + Unpin>(mut stream: T) -> Option<(T, Vec<u8>)
 }
 
 /// What answers the requests of one connection.
-struct Answering<S: Service> {
-    service: S,
+pub(super) struct Answering<S: Service> {
+    pub(super) service: S,
     clock: Clock,
-    activity: Arc<Activity>,
-    foresight: Arc<Foresight<S::Unanswered>>,
+    pub(super) activity: Arc<Activity>,
+    pub(super) foresight: Foresight<S::Unanswered>,
 }
 
 /// Answers one request: with a refusal, or with what the service says.

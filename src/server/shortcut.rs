@@ -18,8 +18,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, header};
 use http_body_util::Empty;
 use tokio::io::AsyncWrite;
 
-use super::activity::{Activity, Ticket};
-use super::connection::Shared;
+use super::activity::Ticket;
+use super::connection::{Answering, Shared};
 use super::scan::Alone;
 use super::{Service, front};
 use crate::cache::HeldBytes;
@@ -102,10 +102,8 @@ impl<U> Foresight<U> {
 
 /// The shortcut of one connection.
 pub(super) struct FromMemory<S: Service> {
-    service: S,
+    answering: Arc<Answering<S>>,
     shared: Arc<Shared>,
-    activity: Arc<Activity>,
-    foresight: Arc<Foresight<S::Unanswered>>,
     /// Room for the fields of the next request.
     fields: HeaderMap,
     /// The last `Authorization`, which is most of a request: where the next one is the same it
@@ -120,17 +118,10 @@ impl<S: Service> fmt::Debug for FromMemory<S> {
 }
 
 impl<S: Service> FromMemory<S> {
-    pub(super) fn new(
-        service: S,
-        shared: Arc<Shared>,
-        activity: Arc<Activity>,
-        foresight: Arc<Foresight<S::Unanswered>>,
-    ) -> Self {
+    pub(super) fn new(answering: Arc<Answering<S>>, shared: Arc<Shared>) -> Self {
         Self {
-            service,
+            answering,
             shared,
-            activity,
-            foresight,
             fields: HeaderMap::new(),
             credential: HeaderValue::from_static(""),
         }
@@ -189,7 +180,13 @@ impl<S: Service> Shortcut for FromMemory<S> {
         let fields = std::mem::take(&mut self.fields);
         let mut request = read(head, fields, &mut self.credential)?;
         front::check(&mut request).ok()?;
-        match self.service.at_once(&mut request) {
+        let Answering {
+            service,
+            activity,
+            foresight,
+            ..
+        } = &*self.answering;
+        match service.at_once(&mut request) {
             Ok(Wire::Written(Written { head, body, .. })) => {
                 self.fields = std::mem::take(request.headers_mut());
                 // An idle connection keeps the room, and no head.
@@ -198,17 +195,17 @@ impl<S: Service> Shortcut for FromMemory<S> {
                     head,
                     body,
                     written: 0,
-                    _ticket: self.activity.begin_answered(),
+                    _ticket: activity.begin_answered(),
                 })
             }
             Ok(Wire::Response(response)) => {
-                self.foresight.lay_by(nth, Foreseen::Answered(response));
+                foresight.lay_by(nth, Foreseen::Answered(response));
                 None
             }
             Err(unanswered) => {
                 let parts = Box::new(request.into_parts().0);
                 let foreseen = Foreseen::Unanswered(parts, unanswered);
-                self.foresight.lay_by(nth, foreseen);
+                foresight.lay_by(nth, foreseen);
                 None
             }
         }
