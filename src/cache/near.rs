@@ -47,8 +47,20 @@ struct Shard {
 struct Found {
     key: Key,
     response: Arc<StoredResponse>,
-    /// The step in which the store was last asked.
-    seen: AtomicU64,
+    /// When the store was last asked.
+    seen: Seen,
+}
+
+/// In which step of time something was last looked at ([`Near::step`]).
+#[derive(Debug, Default)]
+pub(super) struct Seen(AtomicU64);
+
+impl Seen {
+    /// Whether this is the first look of this step.
+    pub(super) fn is_new(&self, step: u64) -> bool {
+        // Read before it is written: what all look at is written once in a step.
+        self.0.load(Ordering::Relaxed) != step && self.0.swap(step, Ordering::Relaxed) != step
+    }
 }
 
 /// The moment before the store is asked.
@@ -80,9 +92,7 @@ impl Near {
         let shard = self.shard(hash)?;
         let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
         let Found { response, seen, .. } = shard.found.find(hash, |found| found.key == *key)?;
-        let asks =
-            seen.load(Ordering::Relaxed) != step && seen.swap(step, Ordering::Relaxed) != step;
-        Some((Arc::clone(response), asks))
+        Some((Arc::clone(response), seen.is_new(step)))
     }
 
     /// To be called before the store is asked for what [`Near::found`] will then be told.
@@ -112,18 +122,18 @@ impl Near {
         if shard.departures != before.0 {
             return;
         }
-        let rehash = |found: &Found| self.hasher.hash_one(&found.key);
+        let rehash = |found: &Found| self.rehash(found);
         match shard.found.entry(hash, |found| found.key == *key, rehash) {
             Entry::Occupied(mut there) => {
                 let there = there.get_mut();
                 there.response = Arc::clone(response);
-                *there.seen.get_mut() = step;
+                there.seen = Seen(step.into());
             }
             Entry::Vacant(room) => {
                 room.insert(Found {
                     key: key.clone(),
                     response: Arc::clone(response),
-                    seen: AtomicU64::new(step),
+                    seen: Seen(step.into()),
                 });
             }
         }
@@ -155,8 +165,7 @@ impl Near {
         // Memory goes back once a burst is over.
         let (held, room) = (shard.found.len(), shard.found.capacity());
         if room > 64 && held < room / 4 {
-            let rehash = |found: &Found| self.hasher.hash_one(&found.key);
-            shard.found.shrink_to(held * 2, rehash);
+            shard.found.shrink_to(held * 2, |found| self.rehash(found));
         }
     }
 
@@ -172,6 +181,10 @@ impl Near {
             shard.departures += 1;
             shard.found = HashTable::new();
         }
+    }
+
+    fn rehash(&self, found: &Found) -> u64 {
+        self.hasher.hash_one(&found.key)
     }
 
     /// The table that this hash belongs in, told by bits that the table itself does not begin at.

@@ -1,7 +1,7 @@
 //! One stored answer: what Graph sent, and how long it is good for.
 
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use super::doubt::Born;
 use super::fields::StoredFields;
 use super::freshness::Freshness;
 use super::key::BodyKey;
+use super::near::Seen;
 use crate::clock::Time;
 use crate::identity::{Space, Subject};
 
@@ -110,8 +111,8 @@ pub struct StoredResponse {
 /// How much an answer is asked for towards the end of its lifetime.
 #[derive(Debug, Default)]
 pub struct Popularity {
-    /// In which step of time its bytes were last looked at as the latest of their subject.
-    seen: AtomicU64,
+    /// When its bytes were last looked at as the latest of their subject.
+    seen: Seen,
     asks: AtomicU32,
     refreshing: AtomicBool,
 }
@@ -120,7 +121,7 @@ impl Popularity {
     /// Whether the slot of its bytes should be looked at in this step of time, so that what is
     /// asked for is not taken for what nobody asks for.
     pub(super) fn looks(&self, step: u64) -> bool {
-        self.seen.load(Ordering::Relaxed) != step && self.seen.swap(step, Ordering::Relaxed) != step
+        self.seen.is_new(step)
     }
 
     /// A refresh that could not be had may be tried again.
