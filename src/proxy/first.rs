@@ -102,19 +102,21 @@ impl Rooms {
     /// Whether an answer to this question says something of the token that may let it have what
     /// is held of others.
     pub(super) fn brings_word(&self, facts: &Facts) -> bool {
+        self.heeds_first_word(facts) && !facts.may_become_readable(self).is_empty()
+    }
+
+    /// Whether the question is one whose answer, or the wait for it, may serve others.
+    fn heeds_first_word(&self, facts: &Facts) -> bool {
         let demand = facts.demand;
         let asks = !facts.photo.head && !demand.no_store && !demand.only_if_cached;
-        self.questions.first_word && asks && !facts.may_become_readable(self).is_empty()
+        self.questions.first_word && asks
     }
 
     /// Whether Graph's word about the token may let this caller have what is held: for the one
     /// the token says it is, or for the tenant it names. A hint, and no more.
     pub(super) fn is_promised(&self, facts: &Facts, now: Time) -> bool {
         let demand = facts.demand;
-        if facts.photo.head || demand.no_store || demand.only_if_cached {
-            return false;
-        }
-        if !self.questions.first_word {
+        if !self.heeds_first_word(facts) {
             return false;
         }
         facts.may_become_readable(self).iter().any(|key| {

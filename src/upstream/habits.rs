@@ -37,6 +37,15 @@ enum Meanwhile {
     Costs(Time),
 }
 
+impl Meanwhile {
+    fn may_be_asked(self, now: Time) -> bool {
+        match self {
+            Self::Unknown | Self::Spares => true,
+            Self::Trying(at) | Self::Costs(at) => now.since(at) >= BELIEVED,
+        }
+    }
+}
+
 /// What has been learnt.
 #[derive(Debug, Default)]
 pub struct Habits(Mutex<HashMap<OwnerKind, Habit>>);
@@ -105,21 +114,14 @@ impl Habits {
     pub fn may_ask_meanwhile(&self, kind: OwnerKind, now: Time) -> bool {
         let habits = self.lock();
         let meanwhile = habits.get(&kind).map(|habit| habit.meanwhile);
-        match meanwhile.unwrap_or_default() {
-            Meanwhile::Unknown | Meanwhile::Spares => true,
-            Meanwhile::Trying(at) | Meanwhile::Costs(at) => now.since(at) >= BELIEVED,
-        }
+        meanwhile.unwrap_or_default().may_be_asked(now)
     }
 
     /// The same for a caller who asks at once: where it is not known yet, one at a time tries.
     pub fn asks_meanwhile(&self, kind: OwnerKind, now: Time) -> Option<Trial<'_>> {
-        if !self.may_ask_meanwhile(kind, now) {
-            return None;
-        }
         let mut habits = self.lock();
         let habit = habits.entry(kind).or_default();
-        // Another may have begun since.
-        if matches!(habit.meanwhile, Meanwhile::Trying(at) if now.since(at) < BELIEVED) {
+        if !habit.meanwhile.may_be_asked(now) {
             return None;
         }
         if habit.meanwhile != Meanwhile::Spares {
