@@ -62,7 +62,19 @@ async fn answered(world: &World, path: &str, count: usize) {
 async fn beside<F: Future<Output = ()>>(
     world: &World,
     path: &str,
+    tokens: (&str, &str),
+    release: impl FnOnce(Hold) -> F,
+) -> (Reply, Reply) {
+    beside_after(world, path, tokens, || {}, release).await
+}
+
+/// The same, where something happens before the second asks: what the download will bring is
+/// settled by then.
+async fn beside_after<F: Future<Output = ()>>(
+    world: &World,
+    path: &str,
     (first, second): (&str, &str),
+    happens: impl FnOnce(),
     release: impl FnOnce(Hold) -> F,
 ) -> (Reply, Reply) {
     world.graph.clear_seen();
@@ -70,6 +82,7 @@ async fn beside<F: Future<Output = ()>>(
     let first = world.get(path, first);
     let rest = async {
         hold.waiting(1).await;
+        happens();
         tokio::join!(world.get(path, second), release(hold)).0
     };
     tokio::join!(first, rest)
@@ -172,19 +185,14 @@ async fn a_photo_that_changes_between_the_two_answers_is_asked_for_again() {
     let world = taught(&[]).await;
     let (path, metadata, owner) = (path(&world, 4), metadata(&world, 4), world.person(4).id);
     let (one, two) = (proven(&world, 0).await, proven(&world, 1).await);
-    let hold = world.graph.hold_on(&path);
-    world.graph.clear_seen();
-    let second = async {
-        // What the download will bring is settled before it waits.
-        hold.waiting(1).await;
+    let changes = || {
         world.graph.upload(&owner);
-        let release = async {
-            answered(&world, &metadata, 1).await;
-            hold.release();
-        };
-        tokio::join!(world.get(&path, &two), release).0
     };
-    let (first, second) = tokio::join!(world.get(&path, &one), second);
+    let release = async |hold: Hold| {
+        answered(&world, &metadata, 1).await;
+        hold.release();
+    };
+    let (first, second) = beside_after(&world, &path, (&one, &two), changes, release).await;
     assert_eq!(first.mark().map(|mark| mark.upload), Some(1));
     assert_eq!(second.mark().map(|mark| mark.upload), Some(2), "{second:?}");
     assert_eq!(asked(&world), [path.clone(), metadata, path]);
@@ -404,19 +412,14 @@ async fn metadata_that_fails_keeps_nobody_from_the_photo() {
         let world = taught(&[]).await;
         let (path, metadata) = (path(&world, 4), metadata(&world, 4));
         let (one, two) = (proven(&world, 0).await, proven(&world, 1).await);
-        world.graph.clear_seen();
-        let hold = world.graph.hold_on(&path);
-        let second = async {
-            hold.waiting(1).await;
-            // The photo's own answer is settled already.
+        let fails = || {
             world.graph.once(&metadata, fault.clone());
-            let release = async {
-                world.waiting(1).await;
-                hold.release();
-            };
-            tokio::join!(world.get(&path, &two), release).0
         };
-        let (first, second) = tokio::join!(world.get(&path, &one), second);
+        let release = async |hold: Hold| {
+            world.waiting(1).await;
+            hold.release();
+        };
+        let (first, second) = beside_after(&world, &path, (&one, &two), fails, release).await;
         assert_eq!(first.status, 200, "{fault:?}");
         assert_eq!(second.mark(), first.mark(), "{fault:?}: {second:?}");
         // A connection that was closed is tried once more.
@@ -515,17 +518,14 @@ async fn a_photo_is_never_given_on_no_photo_of_its_metadata() {
     let (path, owner) = (path(&world, 4), world.person(4).id);
     let metadata = metadata(&world, 4);
     let (one, two) = (proven(&world, 0).await, proven(&world, 1).await);
-    let hold = world.graph.hold_on(&path);
-    let second = async {
-        hold.waiting(1).await;
+    let removed = || {
         world.graph.remove_photo(&owner);
-        let release = async {
-            answered(&world, &metadata, 1).await;
-            hold.release();
-        };
-        tokio::join!(world.get(&path, &two), release).0
     };
-    let (first, second) = tokio::join!(world.get(&path, &one), second);
+    let release = async |hold: Hold| {
+        answered(&world, &metadata, 1).await;
+        hold.release();
+    };
+    let (first, second) = beside_after(&world, &path, (&one, &two), removed, release).await;
     assert_eq!(first.mark().map(|mark| mark.upload), Some(1));
     assert_eq!((second.status.as_u16(), second.mark()), (404, None));
 }
