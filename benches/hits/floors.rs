@@ -4,15 +4,19 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::io::{ErrorKind, IoSlice, Read as _, Write as _};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::uri::{Authority, Scheme};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use memchr::memmem::Finder;
 use mio::{Events, Interest, Poll, Token};
 
@@ -133,6 +137,97 @@ impl Peer {
             }
         }
     }
+}
+
+/// Bytes both ways, not looked at, one connection with Graph for each caller's: what the system
+/// itself takes for going between.
+pub(crate) fn relay(graph: SocketAddr) -> Outcome<()> {
+    let mut listener = mio::net::TcpListener::bind("127.0.0.1:0".parse()?)?;
+    say(&format!("listen http://{}", listener.local_addr()?))?;
+    let mut poll = Poll::new()?;
+    let accepts = Token(usize::MAX - 1);
+    let registry = poll.registry().try_clone()?;
+    registry.register(&mut listener, accepts, Interest::READABLE)?;
+    let mut events = Events::with_capacity(1024);
+    // A caller's connection stands at an even place, Graph's behind it.
+    let mut open: Vec<Option<[mio::net::TcpStream; 2]>> = Vec::new();
+    let mut buffer = vec![0; 128 * 1024];
+    loop {
+        poll.poll(&mut events, None)?;
+        for event in &events {
+            if event.token() == accepts {
+                while let Ok((caller, _)) = listener.accept() {
+                    let graph = mio::net::TcpStream::from_std(connected(graph)?);
+                    let mut pair = [caller, graph];
+                    for (side, stream) in pair.iter_mut().enumerate() {
+                        stream.set_nodelay(true)?;
+                        let token = Token(2 * open.len() + side);
+                        registry.register(stream, token, Interest::READABLE)?;
+                    }
+                    open.push(Some(pair));
+                }
+                continue;
+            }
+            let (at, from_graph) = (event.token().0 / 2, event.token().0 % 2 == 1);
+            let Some(slot) = open.get_mut(at) else {
+                continue;
+            };
+            if let Some([caller, graph]) = slot {
+                let (from, to) = if from_graph {
+                    (graph, caller)
+                } else {
+                    (caller, graph)
+                };
+                // What is here is far less than a socket takes: it is written whole.
+                match from.read(&mut buffer) {
+                    Ok(0) => *slot = None,
+                    Ok(count) => to.write_all(buffer.get(..count).unwrap_or_default())?,
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    Err(_) => *slot = None,
+                }
+            }
+        }
+    }
+}
+
+fn connected(graph: SocketAddr) -> Outcome<std::net::TcpStream> {
+    let stream = std::net::TcpStream::connect(graph)?;
+    stream.set_nonblocking(true)?;
+    Ok(stream)
+}
+
+/// hyper in front of hyper's client: the same runtime, server and pool of connections, and
+/// nothing looked at or kept.
+pub(crate) fn passing(graph: SocketAddr) -> Outcome<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        say(&format!("listen http://{}", listener.local_addr()?))?;
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new()).build::<_, Incoming>(connector);
+        let graph = Authority::try_from(graph.to_string())?;
+        loop {
+            let (stream, _) = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            let (client, graph) = (client.clone(), graph.clone());
+            tokio::spawn(async move {
+                let answers = service_fn(move |mut request: Request<Incoming>| {
+                    let mut parts = std::mem::take(request.uri_mut()).into_parts();
+                    parts.scheme = Some(Scheme::HTTP);
+                    parts.authority = Some(graph.clone());
+                    *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+                    client.request(request)
+                });
+                let _ = http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), answers)
+                    .await;
+            });
+        }
+    })
 }
 
 /// hyper answering from a hash map: the same runtime and response fields, all of them ready.

@@ -52,6 +52,8 @@ fn main() -> Outcome<()> {
     match words.as_slice() {
         ["serve-kernel", kind] => floors::kernel(Kind::of(kind).ok_or("what kind?")?),
         ["serve-hyper", kind] => floors::bare(Kind::of(kind).ok_or("what kind?")?),
+        ["serve-relay", graph] => floors::relay(graph.parse()?),
+        ["serve-passing", graph] => floors::passing(graph.parse()?),
         ["graph"] => world::graph(),
         ["measure", words @ ..] => measure(words),
         words => {

@@ -18,7 +18,7 @@ const LIST: usize = 10_000;
 
 /// A proxy and its Graph.
 struct Pair {
-    graph: Graph,
+    _graph: Graph,
     proxy: Server,
     flags: Vec<String>,
 }
@@ -37,7 +37,7 @@ impl Pair {
         };
         let proxy = Server::start(Who::Proxy, &setting)?;
         Ok(Self {
-            graph,
+            _graph: graph,
             proxy,
             flags,
         })
@@ -69,22 +69,119 @@ impl Pair {
     }
 }
 
+/// How many cold owners one round of [`miss`] asks for.
+const MISSES: usize = 1_000;
+
+/// Somebody on the way to Graph, and how long misses took there, one figure for each round.
+struct Road {
+    name: &'static str,
+    address: SocketAddr,
+    /// None is Graph itself.
+    server: Option<Server>,
+    halves: Vec<f64>,
+    adds: Vec<f64>,
+    mosts: Vec<f64>,
+    costs: Vec<f64>,
+}
+
 /// How long a cold miss takes beyond Graph's own time: one caller, one question after another.
+///
+/// Graph itself, what is bare, the proxy and the peers take turns; what each adds is told against
+/// Graph in the same round. Graph shares its core with the generator, so that asking it itself
+/// wakes no other core, and a proxy's way does four times: much of what each adds is that.
 pub(crate) fn miss(plan: &Plan, certificate: &Certificate) -> Outcome<()> {
-    let pair = Pair::start(plan, certificate, SERVER, &[])?;
-    let list = |from: usize| world::requests_of(Kind::Small, 1, from..from + 3_000);
-    // The first answers prove the token and open connections.
-    load::run(pair.proxy.plain, &list(COLD), 1, Until::Each)?;
-    say("\n| | p50 | p99 |\n|---|---|---|")?;
-    for (name, address, from) in [
-        ("Graph itself", pair.graph.address, COLD + 10_000),
-        ("cold miss", pair.proxy.plain, COLD + 20_000),
-    ] {
-        let run = load::run(address, &list(from), 1, Until::Each)?;
-        let (half, most) = (run.within(0.5), run.within(0.99));
-        say(&format!("| {name} | {half} µs | {most} µs |"))?;
+    let graph = Graph::start(GENERATOR)?;
+    let mut roads = vec![Road::of("Graph itself", graph.address, None)];
+    let peers = Who::PEERS.into_iter().filter(|_| plan.peers);
+    for who in [Who::Relay, Who::Passing, Who::Proxy]
+        .into_iter()
+        .chain(peers)
+    {
+        if !who.is_here() {
+            continue;
+        }
+        let setting = Setting {
+            cores: SERVER,
+            graph: graph.address,
+            certificate,
+            binary: &plan.binary,
+            kind: Kind::Small,
+            flags: &[],
+        };
+        match Server::start(who, &setting) {
+            Ok(server) => roads.push(Road::of(who.name(), server.plain, Some(server))),
+            Err(error) => say(&format!("{} is left out: {error}", who.name()))?,
+        }
+    }
+    // The first round proves the token and opens connections.
+    for round in 0..=plan.rounds {
+        let from = COLD + round * MISSES;
+        let list = world::requests_of(Kind::Small, 1, from..from + MISSES);
+        let mut floor = 0.0;
+        for road in &mut roads {
+            let half = road.drive(&list, round > 0)?;
+            if road.server.is_none() {
+                floor = half;
+            }
+            if round > 0 {
+                road.adds.push(half - floor);
+            }
+        }
+    }
+    say("\n| | p50 | adds, p50 | p99 | µs of processor |\n|---|---|---|---|---|")?;
+    for road in &mut roads {
+        let [half, add, most, cost] = [
+            &mut road.halves,
+            &mut road.adds,
+            &mut road.mosts,
+            &mut road.costs,
+        ]
+        .map(|figures| spread(figures));
+        say(&format!(
+            "| {} | {half} µs | {add} µs | {most} µs | {cost} |",
+            road.name
+        ))?;
     }
     Ok(())
+}
+
+impl Road {
+    fn of(name: &'static str, address: SocketAddr, server: Option<Server>) -> Self {
+        let [halves, adds, mosts, costs] = [const { Vec::new() }; 4];
+        Self {
+            name,
+            address,
+            server,
+            halves,
+            adds,
+            mosts,
+            costs,
+        }
+    }
+
+    /// One round; how long half of it took at most.
+    fn drive(&mut self, list: &[Vec<u8>], counts: bool) -> Outcome<f64> {
+        let cpu = |server: &Option<Server>| server.as_ref().map_or(0, Server::cpu);
+        let before = cpu(&self.server);
+        let run = load::run(self.address, list, 1, Until::Each)?;
+        let half = f64::from(run.within(0.5));
+        if counts {
+            self.halves.push(half);
+            self.mosts.push(run.within(0.99).into());
+            #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+            let cost = (cpu(&self.server) - before) as f64 / 1e3 / run.answers as f64;
+            self.costs.push(cost);
+        }
+        Ok(half)
+    }
+}
+
+/// The median, and in brackets the least and the most.
+fn spread(figures: &mut [f64]) -> String {
+    figures.sort_by(f64::total_cmp);
+    let at = |at: usize| figures.get(at).copied().unwrap_or(f64::NAN);
+    let (least, most) = (at(0), at(figures.len().saturating_sub(1)));
+    format!("{:.0} ({least:.0}–{most:.0})", at(figures.len() / 2))
 }
 
 /// What a hit costs among few and among many held, for one token and for many.

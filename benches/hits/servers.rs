@@ -17,6 +17,10 @@ pub(crate) enum Who {
     Kernel,
     /// hyper and a hash map.
     Hyper,
+    /// Bytes both ways, not looked at.
+    Relay,
+    /// hyper in front of hyper's client.
+    Passing,
     /// What this is about.
     Proxy,
     Nginx,
@@ -37,6 +41,8 @@ impl Who {
         match self {
             Self::Kernel => "kernel (bare epoll)",
             Self::Hyper => "bare hyper",
+            Self::Relay => "relay (bare epoll)",
+            Self::Passing => "bare hyper, passing on",
             Self::Proxy => "graph-photo-proxy",
             Self::Nginx => "nginx",
             Self::Haproxy => "HAProxy",
@@ -48,7 +54,7 @@ impl Who {
     /// The command that has to be there.
     const fn command(self) -> Option<&'static str> {
         match self {
-            Self::Kernel | Self::Hyper | Self::Proxy => None,
+            Self::Kernel | Self::Hyper | Self::Relay | Self::Passing | Self::Proxy => None,
             Self::Nginx => Some("nginx"),
             Self::Haproxy => Some("haproxy"),
             Self::Varnish => Some("varnishd"),
@@ -149,9 +155,12 @@ const USUAL: [&str; 8] = [
 impl Server {
     pub(crate) fn start(who: Who, setting: &Setting<'_>) -> Outcome<Self> {
         let place = scratch(&format!("{who:?}").to_lowercase())?;
+        let (kind, graph) = (setting.kind.word(), setting.graph.to_string());
         match who {
-            Who::Kernel => Self::of_role(who, setting, "serve-kernel", place),
-            Who::Hyper => Self::of_role(who, setting, "serve-hyper", place),
+            Who::Kernel => Self::of_role(who, setting, ["serve-kernel", kind], place),
+            Who::Hyper => Self::of_role(who, setting, ["serve-hyper", kind], place),
+            Who::Relay => Self::of_role(who, setting, ["serve-relay", &graph], place),
+            Who::Passing => Self::of_role(who, setting, ["serve-passing", &graph], place),
             Who::Proxy => Self::proxy(setting, place),
             Who::Nginx => Self::nginx(setting, place),
             Who::Haproxy => Self::haproxy(setting, place),
@@ -161,8 +170,8 @@ impl Server {
     }
 
     /// A server of this program's own.
-    fn of_role(who: Who, setting: &Setting<'_>, role_: &str, place: PathBuf) -> Outcome<Self> {
-        let mut command = role(setting.cores, &[role_, setting.kind.word()])?;
+    fn of_role(who: Who, setting: &Setting<'_>, words: [&str; 2], place: PathBuf) -> Outcome<Self> {
+        let mut command = role(setting.cores, &words)?;
         let mut child = command.stdout(Stdio::piped()).spawn()?;
         let plain = told(&mut child, &["listen http://"])?;
         Ok(Self {
@@ -410,8 +419,8 @@ CONFIG proxy.config.diags.debug.enabled INT 0
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let all = tree(self.child.id());
-        for pid in all.into_iter().rev() {
+        // From the top: nginx's master would start again what was killed below it.
+        for pid in tree(self.child.id()) {
             let _ = Command::new("kill").args(["-9", &pid.to_string()]).status();
         }
         let _ = self.child.wait();
