@@ -204,8 +204,13 @@ async fn answer<S: Service>(
             answer
         }
         Err(unanswered) => {
-            answering.activity.spellings.restore(&mut request);
-            answering.service.answer(request, unanswered).await
+            answering.activity.spellings.lend(&mut request);
+            let attended = unanswered.attended;
+            let unanswered = unanswered.found;
+            answering
+                .service
+                .answer(request, unanswered, attended)
+                .await
         }
     };
     Ok(answer.map(|body| Watched::new(body, ticket)))

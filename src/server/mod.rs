@@ -50,6 +50,7 @@ pub use accept::serve;
 pub use config::{Config, Development, Listen, Tls, TlsFiles};
 pub use inherited::Inherited;
 pub use listener::listen;
+pub(crate) use spelling::Spelled;
 #[cfg(feature = "demo")]
 pub(crate) use tls::EITHER;
 pub(crate) use tls::REREAD;

@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Extensions, Request, Response};
 use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -41,19 +41,32 @@ impl Spellings {
         noted.drain(..end);
     }
 
-    /// The next request is handed on: gives it its names as they were spelled.
-    pub(super) fn restore<B>(&self, request: &mut Request<B>) {
+    /// The next request may be handed on: it takes its names along as they were spelled.
+    pub(super) fn lend<B>(&self, request: &mut Request<B>) {
         let names = {
             let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let end = end_of_head(&noted);
-            noted.drain(..end).collect::<Vec<u8>>()
+            noted.drain(..end).collect::<Bytes>()
         };
         // Without a capital there is nothing to tell: hyper writes small letters by itself.
-        if names.iter().any(u8::is_ascii_uppercase)
-            && let Some(mut noted) = noted_by_hyper(&names)
-        {
+        if names.iter().any(u8::is_ascii_uppercase) {
+            request.extensions_mut().insert(Spelled(names));
+        }
+    }
+}
+
+/// The names of a request's fields as its caller spelled them.
+#[derive(Debug, Clone)]
+pub(crate) struct Spelled(Bytes);
+
+impl Spelled {
+    /// Gives the names to hyper, for a request that is handed on. A question about a photo is
+    /// none: it is made anew.
+    pub(crate) fn restore(extensions: &mut Extensions) {
+        let spelled = extensions.remove::<Self>();
+        if let Some(mut noted) = spelled.and_then(|Self(names)| noted_by_hyper(&names)) {
             noted.remove::<OnUpgrade>();
-            request.extensions_mut().extend(noted);
+            extensions.extend(noted);
         }
     }
 }
@@ -69,7 +82,7 @@ fn end_of_head(noted: &[u8]) -> usize {
 }
 
 /// What hyper notes of a head with these names.
-fn noted_by_hyper(names: &[u8]) -> Option<http::Extensions> {
+fn noted_by_hyper(names: &[u8]) -> Option<Extensions> {
     let mut head = b"GET / HTTP/1.1\r\n".to_vec();
     let names = names.split(|byte| *byte == b'\n');
     for name in names.filter(|name| !name.is_empty()) {
@@ -140,7 +153,8 @@ mod tests {
     /// Whether something was noted for a request, and how many heads are left.
     fn restored(spellings: &Spellings) -> (bool, usize) {
         let mut request = Request::new(());
-        spellings.restore(&mut request);
+        spellings.lend(&mut request);
+        Spelled::restore(request.extensions_mut());
         let left = spellings.0.lock().unwrap().len();
         (!request.extensions().is_empty(), left)
     }

@@ -24,6 +24,7 @@ use super::pool::Upstream;
 use super::{expect, fields};
 use crate::render::Body;
 use crate::render::body::BodyError;
+use crate::server::Spelled;
 
 impl Upstream {
     /// Hands one request on to Graph and its answer back.
@@ -82,6 +83,7 @@ impl Upstream {
         // How the caller talks to us says nothing about how we talk to Graph.
         head.version = Version::HTTP_11;
         head.extensions.remove::<hyper::upgrade::OnUpgrade>();
+        Spelled::restore(&mut head.extensions);
         Request::from_parts(head, body)
     }
 }
