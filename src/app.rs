@@ -363,7 +363,12 @@ async fn maintain(rooms: Arc<Rooms>) {
     let mut timer = tokio::time::interval(MAINTENANCE);
     loop {
         timer.tick().await;
-        rooms.maintain();
+        if rooms.cache.wants_walk() {
+            let rooms = Arc::clone(&rooms);
+            let _ = tokio::task::spawn_blocking(move || rooms.maintain()).await;
+        } else {
+            rooms.maintain();
+        }
     }
 }
 

@@ -225,6 +225,11 @@ impl Doubts {
         (born.0 < everywhere.max(here)).then_some(Doubt::Possible)
     }
 
+    /// Whether notes have been made that [`Doubts::take_unswept`] has not told of.
+    pub fn has_unswept(&self) -> bool {
+        self.unswept.load(Ordering::Acquire)
+    }
+
     /// Whether notes were made since the last call; then what is held should be swept.
     pub fn take_unswept(&self) -> bool {
         self.unswept.swap(false, Ordering::AcqRel)

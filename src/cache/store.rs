@@ -207,11 +207,17 @@ impl Cache {
             .is_none()
     }
 
+    /// Whether [`Cache::maintain`] would walk through everything held, which is nothing for a
+    /// thread that answers callers.
+    pub fn wants_walk(&self) -> bool {
+        self.doubts.has_unswept()
+    }
+
     /// Drops what has ended, and what is in certain doubt. To be called on a timer: people's
     /// photos must not outlive their lifetime in memory for want of traffic.
     pub fn maintain(&self, now: Time) {
         if self.doubts.take_unswept() {
-            for (key, slot) in &self.slots {
+            for (key, slot) in self.walk() {
                 let Slot::Response(response) = &slot else {
                     continue;
                 };
