@@ -119,7 +119,8 @@ impl Rooms {
             };
             let landed = tokio::time::timeout_at(deadline, wait.landed());
             let landing = if std::mem::take(&mut asks) && is_promising.get() {
-                match self.verify_meanwhile(wanted, why, landed).await {
+                // Boxed, as all is that few questions come to: the others need no room for it.
+                match Box::pin(self.verify_meanwhile(wanted, why, landed)).await {
                     Waited::Landed(landing, word) => {
                         said = word;
                         landing

@@ -290,7 +290,7 @@ impl Rooms {
         pass: &Pass,
     ) -> Flown {
         if let Some(held) = before.held.as_ref().filter(|_| !before.in_vain) {
-            match self.verify(wanted, why, held, pass).await {
+            match Box::pin(self.verify(wanted, why, held, pass)).await {
                 Verified::Told(flown) => return *flown,
                 Verified::InVain => before.in_vain = true,
                 Verified::NotTried => {}
@@ -431,5 +431,21 @@ pub(super) fn question(wanted: &Wanted, before: Option<&Held>) -> Ask {
         if_none_match,
         if_modified_since,
         trace: wanted.trace.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How large the future is that such a call makes.
+    fn size<A, B, C, F: Future>(_: impl FnOnce(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_question_takes_little_room() {
+        let fly = |rooms: &'static Rooms, wanted: &'static Wanted, why| rooms.fly(wanted, why);
+        assert!(size(fly) <= 4_096, "{} bytes: box what is rare", size(fly));
     }
 }

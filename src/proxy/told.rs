@@ -32,7 +32,7 @@ impl Rooms {
             return self.fallback_or_relay(&told, detail, answer, now);
         }
         match status {
-            StatusCode::NOT_MODIFIED => self.unchanged(&told, &answer, now).await,
+            StatusCode::NOT_MODIFIED => Box::pin(self.unchanged(&told, &answer, now)).await,
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Flown::alone(told.relayed(answer)),
             _ => {
                 let view = told.posed.wanted.facts.photo.view;

@@ -184,19 +184,19 @@ impl Upstream {
     }
 
     /// [`Upstream::exchange`] on the connections for photos.
-    pub(super) async fn exchange_photo(
+    pub(super) fn exchange_photo(
         &self,
         request: Request<Body>,
-    ) -> Result<Response<Incoming>, Error> {
-        self.exchange(&self.0.photos, request).await
+    ) -> impl Future<Output = Result<Response<Incoming>, Error>> {
+        self.exchange(&self.0.photos, request)
     }
 
     /// [`Upstream::exchange`] on the connections for pass-through.
-    pub(super) async fn exchange_passing(
+    pub(super) fn exchange_passing(
         &self,
         request: Request<Body>,
-    ) -> Result<Response<Incoming>, Error> {
-        self.exchange(&self.0.passing, request).await
+    ) -> impl Future<Output = Result<Response<Incoming>, Error>> {
+        self.exchange(&self.0.passing, request)
     }
 
     /// Sends one request and waits for the head of its answer. Dropping the future ends the
