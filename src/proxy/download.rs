@@ -112,7 +112,11 @@ impl Rooms {
                 self.cache
                     .believes(&wanted.place, other.born, self.clock.now())
             };
-            let wait = match self.questions.downloads.join(current, download, usable) {
+            let wait = match self
+                .questions
+                .downloads
+                .join(current.clone(), download, usable)
+            {
                 Seat::Leader(turn) => return Ready::Ask(Before::default(), Some(turn)),
                 Seat::Waiter(wait) => wait,
                 Seat::Full => return Ready::ask(None, false),

@@ -53,7 +53,7 @@ impl Rooms {
             if !matches!(standing, Standing::Ask(_)) {
                 return (facts, standing, None);
             }
-            let token = &facts.caller.credential;
+            let token = facts.caller.credential;
             if !self.is_promised(&facts, now) {
                 let turn = self.brings_word(&facts).then(|| {
                     // It is asked for whoever leads, and waits for nobody.
@@ -84,7 +84,7 @@ impl Rooms {
 
     /// Asks Graph for one photo, or waits for the question that brings the first word already.
     pub(super) async fn have_first_word(self: &Arc<Self>, wanted: Wanted) {
-        let token = &wanted.facts.caller.credential;
+        let token = wanted.facts.caller.credential;
         match self.questions.first_words.join(token, (), |()| true) {
             Seat::Leader(turn) => {
                 // What the answer means is noted; the batch reads it from there.

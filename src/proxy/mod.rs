@@ -160,7 +160,7 @@ impl Proxy {
     pub async fn answer<B: Payload>(&self, mut request: Request<B>) -> Response<Body> {
         match self.at_once(&mut request) {
             Ok(reply) => reply,
-            Err(unanswered) => self.go_on(request, unanswered).await,
+            Err(unanswered) => self.go_on(request, unanswered, false).await,
         }
     }
 
@@ -217,10 +217,11 @@ impl Proxy {
         &self,
         request: Request<B>,
         unanswered: Unanswered,
+        attended: bool,
     ) -> Response<Body> {
         let Unanswered { asked, now, span } = unanswered;
         let answer = match asked {
-            Wish::Photo(photo) => Box::pin(self.read(request, *photo, now)).await,
+            Wish::Photo(photo) => Box::pin(self.read(request, *photo, now, attended)).await,
             Wish::Write(write) => Box::pin(self.write(request, &write, now)).await,
             Wish::Batch(version) => Box::pin(self.batch(request, version, now)).await,
             Wish::Other => Box::pin(self.pass_through(request)).await,
@@ -271,6 +272,7 @@ impl Proxy {
         request: Request<B>,
         unserved: Unserved,
         now: Time,
+        attended: bool,
     ) -> Response<Body> {
         let rooms = &self.0;
         let (facts, why) = match unserved {
@@ -307,9 +309,11 @@ impl Proxy {
                 outcome
             }
             Err(why) => {
-                rooms
-                    .ask(Arc::new(Wanted::of(rooms, facts.clone(), &request)), why)
-                    .await
+                let wanted = Wanted {
+                    attended,
+                    ..Wanted::of(rooms, facts.clone(), &request)
+                };
+                rooms.ask(Arc::new(wanted), why).await
             }
         };
         first::said(turn);
@@ -461,8 +465,9 @@ impl Service for Proxy {
         &self,
         request: Request<Incoming>,
         unanswered: Unanswered,
+        attended: bool,
     ) -> impl Future<Output = Response<Body>> + Send {
-        self.go_on(request, unanswered)
+        self.go_on(request, unanswered, attended)
     }
 }
 

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode, header};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 
 use super::download::{Came, Downloads, Ready};
 use super::names::Rounds;
@@ -18,7 +18,9 @@ use crate::clock::Time;
 use crate::identity::{Credential, Sharing, Subject};
 use crate::render::{Answer, CacheStatus, Detail, Forward, Outcome, Problem};
 use crate::route::{MetadataLevel, View};
-use crate::upstream::{Ask, Bearer, Flights, Gate, Habits, Landing, Lead, Pass, Refusal, Seat};
+use crate::upstream::{
+    Ask, Attended, Bearer, Flights, Gate, Habits, Landing, Lead, Pass, Refusal, Seat,
+};
 
 /// How often a caller waits for somebody else's question. After that many failures it is told
 /// that Graph fails, so this bounds what a failing Graph is asked; after that many answers that
@@ -227,27 +229,30 @@ impl Rooms {
         let joinable = |born: &Born| self.cache.believes(&wanted.place, *born, now);
         self.questions
             .open
-            .join(&key, self.cache.doubts.born(), joinable)
+            .join(key, self.cache.doubts.born(), joinable)
     }
 
-    /// Asks in a task of its own, so that a caller who leaves fails nobody who waits.
+    /// Asks so that a caller who leaves fails nobody who waits: the question goes on in a task of
+    /// its own, from the start or, where its caller's connection attends to nothing else, from
+    /// when the caller leaves.
     async fn lead(
         self: &Arc<Self>,
         wanted: Arc<Wanted>,
         why: Forward,
         lead: Option<Lead<FlightKey, Born, Word>>,
     ) -> Outcome {
-        let (tell, told) = oneshot::channel();
-        let rooms = Arc::clone(self);
-        tokio::spawn(async move {
+        let (rooms, attended) = (Arc::clone(self), wanted.attended);
+        let flight = Box::pin(async move {
             let flown = rooms.fly(&wanted, why).await;
             if let Some(lead) = lead {
                 lead.land(flown.landing);
             }
-            // A caller who has left is not told.
-            let _ = tell.send(flown.outcome);
+            flown.outcome
         });
-        told.await.unwrap_or(Outcome {
+        if attended {
+            return Attended::new(flight).await;
+        }
+        tokio::spawn(flight).await.unwrap_or(Outcome {
             answer: Answer::Problem(Problem::BrokenAnswer),
             status: CacheStatus::forwarded(why),
         })
@@ -296,10 +301,13 @@ impl Rooms {
                 Verified::NotTried => {}
             }
         }
-        match self.refusal(wanted) {
-            Some(refusal) if before.in_vain => Flown::alone(self.held_up(wanted, why, refusal)),
-            _ => self.exchange(wanted, why, before, pass).await,
+        // Graph may have said wait to the small question.
+        if before.in_vain
+            && let Some(refusal) = self.refusal(wanted)
+        {
+            return Flown::alone(self.held_up(wanted, why, refusal));
         }
+        self.exchange(wanted, why, before, pass).await
     }
 
     /// One exchange with Graph.

@@ -160,6 +160,8 @@ pub(super) struct Wanted {
     pub(super) budget: Budget,
     /// Whether it is asked to renew this very token's proof.
     pub(super) renews: bool,
+    /// Whether whoever asks polls the question for as long as it is there, and does nothing else.
+    pub(super) attended: bool,
 }
 
 impl Wanted {
@@ -176,6 +178,7 @@ impl Wanted {
             trace: Trace::of(request.headers()),
             budget: Budget::of(&facts.caller, facts.owner.kind()),
             renews: false,
+            attended: false,
             facts,
         }
     }
@@ -204,6 +207,7 @@ impl Wanted {
             trace: self.trace.clone(),
             budget: self.budget.clone(),
             renews: self.renews,
+            attended: false,
             facts,
         }
     }

@@ -192,6 +192,13 @@ pub(super) struct Answering<S: Service> {
     pub(super) foresight: Foresight<S::Unanswered>,
 }
 
+/// What is known of a request that must wait, and whether its future is polled whenever it can
+/// go on.
+struct Unanswered<U> {
+    found: U,
+    attended: bool,
+}
+
 /// Answers one request: with a refusal, or with what the service says.
 async fn answer<S: Service>(
     mut request: Request<Incoming>,
@@ -222,12 +229,15 @@ impl<S: Service> Answering<S> {
         &self,
         request: &mut Request<Incoming>,
         nth: u64,
-    ) -> Result<Response<Body>, S::Unanswered> {
+    ) -> Result<Response<Body>, Unanswered<S::Unanswered>> {
         match self.foresight.of(nth) {
             Some(Foreseen::Answered(answer)) => return Ok(answer),
-            Some(Foreseen::Unanswered(parts, unanswered)) => {
+            Some(Foreseen::Unanswered(parts, found)) => {
                 *request.headers_mut() = parts.headers;
-                return Err(unanswered);
+                // Only what comes when all before it has been sent is foreseen: hyper has no
+                // more to write until this is answered, and polls the answer each time.
+                let attended = true;
+                return Err(Unanswered { found, attended });
             }
             None => {}
         }
@@ -236,7 +246,10 @@ impl<S: Service> Answering<S> {
             None => front::check(request),
         };
         match judged {
-            Ok(()) => self.service.at_once(request),
+            Ok(()) => self.service.at_once(request).map_err(|found| Unanswered {
+                found,
+                attended: false,
+            }),
             Err(problem) => Ok(refuse(problem, request, &self.clock)),
         }
     }

@@ -77,11 +77,14 @@ pub trait Service: Clone + Send + Sync + 'static {
 
     /// Answers one that was not answered at once.
     ///
-    /// The future is dropped when an HTTP/1 caller closes, or an HTTP/2 caller resets.
+    /// The future is dropped when an HTTP/1 caller closes, or an HTTP/2 caller resets. Where it is
+    /// `attended` it is polled whenever it can go on, until then; else a caller who does not read
+    /// earlier answers may hold it up.
     fn answer(
         &self,
         request: Request<Incoming>,
         unanswered: Self::Unanswered,
+        attended: bool,
     ) -> impl Future<Output = Response<Body>> + Send;
 }
 

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
@@ -46,10 +46,10 @@ impl Trace {
     /// Picks them from the caller's header section.
     pub fn of(caller: &HeaderMap) -> Self {
         let mut carried = HeaderMap::new();
-        for (name, _reason) in CARRIED {
-            let name = HeaderName::from_static(name);
-            for value in caller.get_all(&name) {
-                carried.append(name.clone(), value.clone());
+        for (wanted, _reason) in CARRIED {
+            // A walk: few callers send any of these, and a look-up hashes its name each time.
+            for (name, value) in caller.iter().filter(|(name, _)| name.as_str() == wanted) {
+                carried.append(name, value.clone());
             }
         }
         Self(carried)

@@ -3,14 +3,18 @@
 //! The first caller of a key leads, those who come while the question is open wait. What they
 //! are told is [`Landing`]: the answer, where it may be shared, or that each must decide again.
 //!
-//! A leader's question runs in a task of its own, so a leader who leaves fails nobody. A
-//! [`Lead`] that is dropped, by a panic or a deadline, lands as [`Landing::Alone`].
+//! A leader's question runs in a task of its own, or in its leader's until that one leaves
+//! ([`Attended`]), so a leader who leaves fails nobody. A [`Lead`] that is dropped, by a panic or a
+//! deadline, lands as [`Landing::Alone`].
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 /// How a question ended, for those who waited.
@@ -58,9 +62,9 @@ impl<K: Eq + Hash + Clone, G: Clone, T: Clone> Flights<K, G, T> {
 
     /// Joins the open question of `key` if `joinable` says so of the time it was asked, or
     /// opens one asked at `asked`.
-    pub fn join(&self, key: &K, asked: G, joinable: impl FnOnce(&G) -> bool) -> Seat<K, G, T> {
+    pub fn join(&self, key: K, asked: G, joinable: impl FnOnce(&G) -> bool) -> Seat<K, G, T> {
         let mut open = lock(&self.open);
-        if let Some(flight) = open.get(key).filter(|flight| joinable(&flight.asked)) {
+        if let Some(flight) = open.get(&key).filter(|flight| joinable(&flight.asked)) {
             if self.waiting.fetch_add(1, Ordering::AcqRel) >= self.most_waiting {
                 self.waiting.fetch_sub(1, Ordering::AcqRel);
                 return Seat::Full;
@@ -79,7 +83,7 @@ impl<K: Eq + Hash + Clone, G: Clone, T: Clone> Flights<K, G, T> {
             },
         );
         Seat::Leader(Lead {
-            key: key.clone(),
+            key,
             open: Arc::clone(&self.open),
             landing,
         })
@@ -116,12 +120,11 @@ impl<K: Eq + Hash, G, T> Lead<K, G, T> {
 impl<K: Eq + Hash, G, T> Drop for Lead<K, G, T> {
     fn drop(&mut self) {
         let mut open = lock(&self.open);
+        let mut taken = open.remove_entry(&self.key);
         // A later question may have taken the key over; that one is not ours to close.
-        let mut taken = None;
-        if let Some(flight) = open.get(&self.key)
-            && flight.landing.same_channel(&self.landing.subscribe())
-        {
-            taken = open.remove(&self.key);
+        let is_ours = |flight: &Open<G, T>| flight.landing.same_channel(&self.landing.subscribe());
+        if let Some((key, flight)) = taken.take_if(|(_, flight)| !is_ours(flight)) {
+            open.insert(key, flight);
         }
         drop(open);
         drop(taken);
@@ -138,6 +141,49 @@ impl<K: Eq + Hash, G, T> Drop for Lead<K, G, T> {
 impl<K: Eq + Hash, G, T> std::fmt::Debug for Lead<K, G, T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Lead(_)")
+    }
+}
+
+/// A question that its asker drives, and that goes on in a task of its own when the asker leaves.
+///
+/// Only for an asker that is polled whenever the question can go on: others wait for it.
+pub struct Attended<F: Future<Output: Send> + Send + 'static>(Option<Pin<Box<F>>>);
+
+impl<F: Future<Output: Send> + Send + 'static> Attended<F> {
+    /// Not begun yet.
+    pub fn new(question: Pin<Box<F>>) -> Self {
+        Self(Some(question))
+    }
+}
+
+impl<F: Future<Output: Send> + Send + 'static> Future for Attended<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        // Out of its place meanwhile: one that panics is over, and must not be gone on with.
+        let Some(mut question) = self.0.take() else {
+            return Poll::Pending;
+        };
+        let answer = question.as_mut().poll(context);
+        if answer.is_pending() {
+            self.0 = Some(question);
+        }
+        answer
+    }
+}
+
+impl<F: Future<Output: Send> + Send + 'static> Drop for Attended<F> {
+    fn drop(&mut self) {
+        // Without a runtime the process is at its end.
+        if let (Some(question), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(question);
+        }
+    }
+}
+
+impl<F: Future<Output: Send> + Send + 'static> std::fmt::Debug for Attended<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Attended(_)")
     }
 }
 
@@ -202,18 +248,18 @@ mod tests {
     #[tokio::test]
     async fn those_who_come_while_a_question_is_open_get_its_answer() {
         let flights = flights();
-        let lead = leader(flights.join(&"a", 0, |_| true));
-        let wait = waiter(flights.join(&"a", 0, |_| true));
+        let lead = leader(flights.join("a", 0, |_| true));
+        let wait = waiter(flights.join("a", 0, |_| true));
         lead.land(Landing::Shared(7));
         assert!(matches!(wait.landed().await, Landing::Shared(7)));
-        leader(flights.join(&"a", 0, |_| true));
+        leader(flights.join("a", 0, |_| true));
     }
 
     #[tokio::test]
     async fn a_leader_that_is_dropped_sends_everybody_to_decide_again() {
         let flights = flights();
-        let lead = leader(flights.join(&"a", 0, |_| true));
-        let wait = waiter(flights.join(&"a", 0, |_| true));
+        let lead = leader(flights.join("a", 0, |_| true));
+        let wait = waiter(flights.join("a", 0, |_| true));
         drop(lead);
         assert!(matches!(wait.landed().await, Landing::Alone));
     }
@@ -221,10 +267,10 @@ mod tests {
     #[tokio::test]
     async fn nobody_joins_a_question_asked_before_a_write_they_have_seen() {
         let flights = flights();
-        let old = leader(flights.join(&"a", 1, |_| true));
-        let new = leader(flights.join(&"a", 2, |asked| *asked >= 2));
+        let old = leader(flights.join("a", 1, |_| true));
+        let new = leader(flights.join("a", 2, |asked| *asked >= 2));
         drop(old);
-        let wait = waiter(flights.join(&"a", 2, |asked| *asked >= 2));
+        let wait = waiter(flights.join("a", 2, |asked| *asked >= 2));
         new.land(Landing::Shared(2));
         assert!(matches!(wait.landed().await, Landing::Shared(2)));
     }
@@ -232,12 +278,61 @@ mod tests {
     #[tokio::test]
     async fn waiting_callers_are_bounded_and_leaving_frees_the_place() {
         let flights = flights();
-        let _lead = leader(flights.join(&"a", 0, |_| true));
-        let first = waiter(flights.join(&"a", 0, |_| true));
-        let _second = waiter(flights.join(&"a", 0, |_| true));
-        assert!(matches!(flights.join(&"a", 0, |_| true), Seat::Full));
+        let _lead = leader(flights.join("a", 0, |_| true));
+        let first = waiter(flights.join("a", 0, |_| true));
+        let _second = waiter(flights.join("a", 0, |_| true));
+        assert!(matches!(flights.join("a", 0, |_| true), Seat::Full));
         drop(first);
         assert_eq!(flights.waiting(), 1);
-        waiter(flights.join(&"a", 0, |_| true));
+        waiter(flights.join("a", 0, |_| true));
+    }
+
+    /// Polls once.
+    async fn begin<F: Future<Output: Send> + Send + 'static>(asked: &mut Attended<F>) {
+        tokio::select! {
+            biased;
+            _ = asked => panic!("it had to wait"),
+            () = std::future::ready(()) => {}
+        }
+    }
+
+    #[tokio::test]
+    async fn a_question_goes_on_when_whoever_drove_it_leaves() {
+        let flights = flights();
+        let lead = leader(flights.join("a", 0, |_| true));
+        let wait = waiter(flights.join("a", 0, |_| true));
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        let mut asked = Attended::new(Box::pin(async move {
+            lead.land(Landing::Shared(answered.await.unwrap()));
+        }));
+        begin(&mut asked).await;
+        drop(asked);
+        answer.send(7).unwrap();
+        assert!(matches!(wait.landed().await, Landing::Shared(7)));
+    }
+
+    #[tokio::test]
+    async fn a_question_that_panics_is_over_for_all() {
+        let flights = flights();
+        let lead = leader(flights.join("a", 0, |_| true));
+        let wait = waiter(flights.join("a", 0, |_| true));
+        let mut asked = Attended::new(Box::pin(async move {
+            let _lead = lead;
+            tokio::task::yield_now().await;
+            panic!("asked to");
+        }));
+        begin(&mut asked).await;
+        assert!(tokio::spawn(asked).await.is_err());
+        assert!(matches!(wait.landed().await, Landing::Alone));
+    }
+
+    #[test]
+    fn a_question_that_is_left_when_the_process_ends_ends_too() {
+        let flights = flights();
+        let lead = leader(flights.join("a", 0, |_| true));
+        drop(Attended::new(Box::pin(async move {
+            lead.land(Landing::Shared(7));
+        })));
+        leader(flights.join("a", 0, |_| true));
     }
 }

@@ -25,7 +25,7 @@ mod tests;
 pub use ask::{Ask, Trace};
 pub use collect::{Collected, collect, rejoin};
 pub use error::{Error, SetupError};
-pub use flight::{Flights, Landing, Lead, Seat};
+pub use flight::{Attended, Flights, Landing, Lead, Seat};
 pub use forward::inbound;
 pub use gate::{Bearer, Budget, Gate, Limits, Pass, Refusal, retry_after};
 pub use habits::{Habits, Trial, Way};

@@ -27,6 +27,7 @@ mod incidents;
 mod isolation;
 mod kept_connections;
 mod lanes;
+mod leaving;
 mod links;
 mod logs;
 mod meanwhile;

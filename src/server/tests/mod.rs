@@ -87,6 +87,7 @@ impl Service for Echo {
         &self,
         request: Request<Incoming>,
         (): (),
+        _attended: bool,
     ) -> impl Future<Output = Response<Body>> + Send {
         let seen = Arc::clone(&self.0);
         async move {
