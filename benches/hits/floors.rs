@@ -231,7 +231,7 @@ pub(crate) fn passing(graph: SocketAddr) -> Outcome<()> {
 }
 
 /// hyper answering from a hash map: the same runtime and response fields, all of them ready.
-pub(crate) fn bare(kind: Kind) -> Outcome<()> {
+pub(crate) fn bare(kind: Kind, photos: usize) -> Outcome<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -246,7 +246,7 @@ pub(crate) fn bare(kind: Kind) -> Outcome<()> {
                 HeaderValue::from_static(value),
             );
         }
-        let held: HashMap<String, Bytes> = (0..world::OWNERS)
+        let held: HashMap<String, Bytes> = (0..photos)
             .map(|owner| (kind.path(owner), Bytes::from(world::body(kind, owner))))
             .collect();
         let held = Arc::new((held, fields));

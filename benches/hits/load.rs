@@ -5,11 +5,14 @@
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use memchr::memmem::Finder;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+
+use crate::world::Requests;
 
 /// As many as a busy app keeps open.
 pub(crate) const CONNECTIONS: usize = 64;
@@ -39,6 +42,9 @@ impl Run {
     }
 }
 
+/// Grows with each run.
+static RUNS: AtomicU64 = AtomicU64::new(0);
+
 /// When to stop asking.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Until {
@@ -50,7 +56,7 @@ pub(crate) enum Until {
 
 struct Connection {
     stream: TcpStream,
-    request: usize,
+    request: Vec<u8>,
     sent: usize,
     got: usize,
     /// Length of the whole answer, once its head is here.
@@ -62,21 +68,23 @@ struct Connection {
 /// Asks until it is time, and says how it went.
 pub(crate) fn run(
     address: SocketAddr,
-    requests: &[Vec<u8>],
+    requests: &Requests,
     connections: usize,
     until: Until,
 ) -> io::Result<Run> {
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(connections);
-    let mut turn = Turn::new(requests.len(), until);
+    let mut turn = Turn::new(requests.count(), until);
     let begun = now();
     let mut open = Vec::with_capacity(connections);
-    for at in 0..connections.min(requests.len()) {
+    for at in 0..connections.min(requests.count()) {
         let mut stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         let both = Interest::READABLE | Interest::WRITABLE;
         poll.registry().register(&mut stream, Token(at), both)?;
-        let Some(request) = turn.next() else { break };
+        let Some(nth) = turn.next() else { break };
+        let mut request = Vec::new();
+        requests.write(nth, &mut request);
         open.push(Some(Connection {
             stream,
             request,
@@ -102,16 +110,17 @@ pub(crate) fn run(
             if event.is_error() {
                 return Err(io::Error::other("the connection failed"));
             }
-            while connection.step(requests)? {
+            while connection.step()? {
                 let ended = now();
                 let micros = ended.duration_since(connection.begun).as_micros();
                 took.push(u32::try_from(micros).unwrap_or(u32::MAX));
-                let Some(request) = turn.next_at(ended.duration_since(begun)) else {
+                let Some(nth) = turn.next_at(ended.duration_since(begun)) else {
                     *slot = None;
                     busy -= 1;
                     break;
                 };
-                connection.begin(request, ended);
+                requests.write(nth, &mut connection.request);
+                connection.begin(ended);
             }
         }
     }
@@ -123,8 +132,7 @@ pub(crate) fn run(
 }
 
 impl Connection {
-    fn begin(&mut self, request: usize, at: Instant) {
-        self.request = request;
+    fn begin(&mut self, at: Instant) {
         self.sent = 0;
         self.got = 0;
         self.whole = None;
@@ -132,15 +140,18 @@ impl Connection {
     }
 
     /// Sends and reads as far as it goes; says whether an answer is whole.
-    fn step(&mut self, requests: &[Vec<u8>]) -> io::Result<bool> {
-        let request = requests.get(self.request).map_or(&[][..], Vec::as_slice);
-        while let Some(rest) = request.get(self.sent..).filter(|rest| !rest.is_empty()) {
+    fn step(&mut self) -> io::Result<bool> {
+        while let Some(rest) = self
+            .request
+            .get(self.sent..)
+            .filter(|rest| !rest.is_empty())
+        {
             match self.stream.write(rest) {
                 Ok(count) => self.sent += count,
                 Err(error) if is_early(&error) => return Ok(false),
                 Err(error) => return Err(error),
             }
-            if self.sent == request.len() {
+            if self.sent == self.request.len() {
                 // Nothing can be here yet: the answer has an event of its own.
                 return Ok(false);
             }
@@ -210,7 +221,8 @@ impl Turn {
             count,
             until,
             given: 0,
-            state: 0x9E37_79B9_7F4A_7C15,
+            // Another order in each run: what one has fetched is not what the next one asks for.
+            state: RUNS.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed),
         }
     }
 

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Further words choose: `small`, `large`, `metadata`; `1` or `1000` tokens; `plain`, `tls1`,
-//! `tls2` (HTTP/1.1 and HTTP/2 over TLS); `no-peers`; `rounds=9`, `seconds=3`, and
-//! `binary=PATH` for another build of the proxy. `miss`, `storm`, `cores` and `flat` measure
+//! `tls2` (HTTP/1.1 and HTTP/2 over TLS); `no-peers`; `rounds=9`, `seconds=3`, `photos=50000`
+//! (the most that `flat` holds), and `binary=PATH` for another build of the proxy. `miss`, `storm`, `cores` and `flat` measure
 //! something else each: see `scenarios`.
 //!
 //! The server has core 0 for itself, the generator and the simulated Graph core 1. All servers
@@ -30,7 +30,7 @@ mod servers;
 mod world;
 
 use std::error::Error;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
@@ -38,7 +38,7 @@ use std::time::Duration;
 
 use load::{CONNECTIONS, Until};
 use servers::{Certificate, Graph, Server, Setting, Who};
-use world::Kind;
+use world::{Kind, Requests};
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -51,7 +51,9 @@ fn main() -> Outcome<()> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["serve-kernel", kind] => floors::kernel(Kind::of(kind).ok_or("what kind?")?),
-        ["serve-hyper", kind] => floors::bare(Kind::of(kind).ok_or("what kind?")?),
+        ["serve-hyper", kind, photos] => {
+            floors::bare(Kind::of(kind).ok_or("what kind?")?, photos.parse()?)
+        }
         ["serve-relay", graph] => floors::relay(graph.parse()?),
         ["serve-passing", graph] => floors::passing(graph.parse()?),
         ["graph"] => world::graph(),
@@ -92,6 +94,8 @@ struct Plan {
     rounds: usize,
     time: Duration,
     binary: PathBuf,
+    /// How many photos are held at most.
+    most: usize,
 }
 
 impl Plan {
@@ -119,6 +123,7 @@ impl Plan {
         let ways = chosen(&[("plain", 0), ("tls1", 1), ("tls2", 2)]);
         let ways = or(ways, if quick { &[0] } else { &[0, 1, 2] });
         let binary = words.iter().find_map(|word| word.strip_prefix("binary="));
+        let most = number("photos=")?.unwrap_or(1e6);
         let rounds = number("rounds=")?.unwrap_or(if quick { 3.0 } else { 5.0 });
         Ok(Self {
             kinds: kinds
@@ -137,6 +142,12 @@ impl Plan {
                 reason = "a handful"
             )]
             rounds: rounds as usize,
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "as many as there may be people"
+            )]
+            most: most as usize,
             time: Duration::from_secs_f64(number("seconds=")?.unwrap_or(1.5)),
             binary: binary.map_or_else(
                 || env!("CARGO_BIN_EXE_graph-photo-proxy").into(),
@@ -158,17 +169,11 @@ fn measure(words: &[&str]) -> Outcome<()> {
             ),
             ("storm", scenarios::storm),
             ("cores", scenarios::cores),
+            ("flat", scenarios::flat),
         ] {
             if has(word) {
                 scenario(&plan, &certificate)?;
             }
-        }
-        if has("flat") {
-            scenarios::flat(
-                &plan,
-                &certificate,
-                if has("quick") { 50_000 } else { 1_000_000 },
-            )?;
         }
         return Ok(());
     }
@@ -206,6 +211,12 @@ struct Row {
 struct Cost(Vec<f64>);
 
 impl Cost {
+    /// Of these rounds.
+    fn of(mut rounds: Vec<f64>) -> Self {
+        rounds.sort_by(f64::total_cmp);
+        Self(rounds)
+    }
+
     fn median(&self) -> f64 {
         self.0.get(self.0.len() / 2).copied().unwrap_or(f64::NAN)
     }
@@ -213,6 +224,13 @@ impl Cost {
     fn spread(&self) -> (f64, f64) {
         let first = self.0.first().copied().unwrap_or(f64::NAN);
         (first, self.0.last().copied().unwrap_or(f64::NAN))
+    }
+}
+
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (least, most) = self.spread();
+        write!(f, "{:.1} ({least:.1}–{most:.1})", self.median())
     }
 }
 
@@ -231,6 +249,7 @@ fn one(
         certificate,
         binary: &plan.binary,
         kind,
+        photos: world::OWNERS,
         flags: &[],
     };
     let mut who = vec![Who::Proxy];
@@ -246,7 +265,7 @@ fn one(
                 .filter(|peer| peer.is_here()),
         );
     }
-    let requests = world::requests(kind, tokens);
+    let requests = Requests::of(kind, tokens, 0..world::OWNERS);
     let targets = Targets::make(kind)?;
     let mut servers = Vec::new();
     for who in who {
@@ -287,10 +306,7 @@ fn one(
     }
     Ok(servers
         .into_iter()
-        .map(|(server, mut costs)| {
-            costs.sort_by(f64::total_cmp);
-            (server.who, Cost(costs))
-        })
+        .map(|(server, costs)| (server.who, Cost::of(costs)))
         .collect())
 }
 
@@ -355,8 +371,7 @@ fn print(plan: &Plan, way: Way, tokens: usize, rows: &[Row]) -> Outcome<()> {
     for row in rows {
         let mut line = format!("| {} |", row.who.name());
         for (at, cost) in row.costs.iter().enumerate() {
-            let (least, most) = cost.spread();
-            let _ = write!(line, " {:.1} ({least:.1}–{most:.1})", cost.median());
+            let _ = write!(line, " {cost}");
             let other = if row.who == Who::Proxy { hyper } else { proxy };
             let other = other
                 .and_then(|other| other.costs.get(at))

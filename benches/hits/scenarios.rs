@@ -8,13 +8,11 @@ use std::time::Duration;
 
 use crate::load::{self, CONNECTIONS, Run, Until};
 use crate::servers::{Certificate, Graph, Server, Setting, Who};
-use crate::world::{self, Kind, OWNERS};
-use crate::{GENERATOR, Outcome, Plan, SERVER, say};
+use crate::world::{Kind, OWNERS, Requests};
+use crate::{Cost, GENERATOR, Outcome, Plan, SERVER, say};
 
 /// Cold owners are numbered from here on.
 const COLD: usize = 2_000_000;
-/// How many requests one list holds at most.
-const LIST: usize = 10_000;
 
 /// A proxy and its Graph.
 struct Pair {
@@ -33,6 +31,7 @@ impl Pair {
             certificate,
             binary: &plan.binary,
             kind: Kind::Small,
+            photos: OWNERS,
             flags: &flags,
         };
         let proxy = Server::start(Who::Proxy, &setting)?;
@@ -44,27 +43,18 @@ impl Pair {
     }
 
     /// Microseconds of processor time for a hit, the median of a few rounds.
-    fn cost(&self, plan: &Plan, requests: &[Vec<u8>]) -> Outcome<f64> {
+    fn cost(&self, plan: &Plan, requests: &Requests) -> Outcome<f64> {
         let mut costs = Vec::new();
         for round in 0..=plan.rounds {
-            let before = self.proxy.cpu();
-            let run = load::run(
-                self.proxy.plain,
-                requests,
-                CONNECTIONS,
-                Until::Time(plan.time),
-            )?;
-            #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-            let cost = (self.proxy.cpu() - before) as f64 / 1e3 / run.answers as f64;
+            let cost = round_of(&self.proxy, requests, plan.time)?;
             if round > 0 {
                 costs.push(cost);
             }
         }
-        costs.sort_by(f64::total_cmp);
-        Ok(costs.get(costs.len() / 2).copied().unwrap_or(f64::NAN))
+        Ok(Cost::of(costs).median())
     }
 
-    fn warm(&self, requests: &[Vec<u8>]) -> Outcome<Run> {
+    fn warm(&self, requests: &Requests) -> Outcome<Run> {
         Ok(load::run(self.proxy.plain, requests, 16, Until::Each)?)
     }
 }
@@ -82,6 +72,14 @@ struct Road {
     adds: Vec<f64>,
     mosts: Vec<f64>,
     costs: Vec<f64>,
+}
+
+/// Microseconds of processor time that a server takes for a hit.
+fn round_of(server: &Server, requests: &Requests, time: Duration) -> Outcome<f64> {
+    let before = server.cpu();
+    let run = load::run(server.plain, requests, CONNECTIONS, Until::Time(time))?;
+    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+    Ok((server.cpu() - before) as f64 / 1e3 / run.answers as f64)
 }
 
 /// How long a cold miss takes beyond Graph's own time: one caller, one question after another.
@@ -106,6 +104,7 @@ pub(crate) fn miss(plan: &Plan, certificate: &Certificate) -> Outcome<()> {
             certificate,
             binary: &plan.binary,
             kind: Kind::Small,
+            photos: OWNERS,
             flags: &[],
         };
         match Server::start(who, &setting) {
@@ -116,7 +115,7 @@ pub(crate) fn miss(plan: &Plan, certificate: &Certificate) -> Outcome<()> {
     // The first round proves the token and opens connections.
     for round in 0..=plan.rounds {
         let from = COLD + round * MISSES;
-        let list = world::requests_of(Kind::Small, 1, from..from + MISSES);
+        let list = Requests::of(Kind::Small, 1, from..from + MISSES);
         let mut floor = 0.0;
         for road in &mut roads {
             let half = road.drive(&list, round > 0)?;
@@ -160,7 +159,7 @@ impl Road {
     }
 
     /// One round; how long half of it took at most.
-    fn drive(&mut self, list: &[Vec<u8>], counts: bool) -> Outcome<f64> {
+    fn drive(&mut self, list: &Requests, counts: bool) -> Outcome<f64> {
         let cpu = |server: &Option<Server>| server.as_ref().map_or(0, Server::cpu);
         let before = cpu(&self.server);
         let run = load::run(self.address, list, 1, Until::Each)?;
@@ -184,30 +183,88 @@ fn spread(figures: &mut [f64]) -> String {
     format!("{:.0} ({least:.0}–{most:.0})", at(figures.len() / 2))
 }
 
-/// What a hit costs among few and among many held, for one token and for many.
-pub(crate) fn flat(plan: &Plan, certificate: &Certificate, most: usize) -> Outcome<()> {
-    say("\n| photos held, tokens | µs of processor per hit |\n|---|---|")?;
-    for (held, tokens) in [
+/// A number of photos held and of tokens, and who answers for them.
+struct Point {
+    photos: usize,
+    tokens: usize,
+    requests: Requests,
+    /// The proxy and bare hyper, with what each round came to.
+    servers: [(Server, Vec<f64>); 2],
+    _graph: Graph,
+}
+
+impl Point {
+    fn warm(plan: &Plan, certificate: &Certificate, photos: usize, tokens: usize) -> Outcome<Self> {
+        let flags = ["--cache-memory=64GiB", "--proofs=1000000"].map(str::to_owned);
+        let graph = Graph::start(GENERATOR)?;
+        let setting = Setting {
+            cores: SERVER,
+            graph: graph.address,
+            certificate,
+            binary: &plan.binary,
+            kind: Kind::Metadata,
+            photos,
+            flags: &flags,
+        };
+        let requests = Requests::of(Kind::Metadata, tokens, 0..photos);
+        let proxy = Server::start(Who::Proxy, &setting)?;
+        // What is fetched, and what is found for the first time.
+        for _ in 0..2 {
+            load::run(proxy.plain, &requests, 16, Until::Each)?;
+        }
+        let hyper = Server::start(Who::Hyper, &setting)?;
+        Ok(Self {
+            photos,
+            tokens,
+            requests,
+            servers: [(proxy, Vec::new()), (hyper, Vec::new())],
+            _graph: graph,
+        })
+    }
+}
+
+/// What a hit costs among few and among many held, for one token and for many; bare hyper, which
+/// has as many answers in a hash map and looks at no token, tells what is not the proxy's. All
+/// are there at the same time and take turns.
+pub(crate) fn flat(plan: &Plan, certificate: &Certificate) -> Outcome<()> {
+    let mut points = Vec::new();
+    for (photos, tokens) in [
         (1_000, 1),
         (OWNERS, 1),
-        (most, 1),
-        (OWNERS, 1_000),
+        (plan.most / 10, 1),
+        (plan.most, 1),
+        (1_000, 1_000),
+        (1_000, 100_000),
         (100_000, 100_000),
     ] {
-        let flags = ["--cache-memory=64GiB", "--proofs=1000000"];
-        let pair = Pair::start(plan, certificate, SERVER, &flags)?;
-        let mut from = 0;
-        while from < held {
-            let until = (from + LIST).min(held);
-            pair.warm(&world::requests_of(Kind::Metadata, tokens, from..until))?;
-            from = until;
+        points.push(Point::warm(plan, certificate, photos, tokens)?);
+    }
+    say(
+        "\n| photos held, tokens | the proxy, µs of processor per hit | bare hyper | between them |\n\
+         |---|---|---|---|",
+    )?;
+    for round in 0..=plan.rounds {
+        for point in &mut points {
+            for (server, costs) in &mut point.servers {
+                let cost = round_of(server, &point.requests, plan.time)?;
+                // The first round brings caches and counters to their speed.
+                if round > 0 {
+                    costs.push(cost);
+                }
+            }
         }
-        let step = (held / LIST).max(1);
-        let sample = world::requests_every(Kind::Metadata, tokens, held, step);
-        let cost = pair.cost(plan, &sample)?;
-        let memory = pair.proxy.resident() / 1024;
+    }
+    for point in points {
+        let [(proxy, ours), (_, bare)] = point.servers;
+        let between = ours.iter().zip(&bare).map(|(ours, bare)| ours - bare);
+        let between = Cost::of(between.collect());
         say(&format!(
-            "| {held}, {tokens} | {cost:.1} ({memory} MiB resident) |"
+            "| {}, {} ({} MiB) | {} | {} | {between} |",
+            point.photos,
+            point.tokens,
+            proxy.resident() / 1024,
+            Cost::of(ours),
+            Cost::of(bare),
         ))?;
     }
     Ok(())
@@ -215,7 +272,7 @@ pub(crate) fn flat(plan: &Plan, certificate: &Certificate, most: usize) -> Outco
 
 /// What a hit costs on one core and on two: how much of the second is gained.
 pub(crate) fn cores(plan: &Plan, certificate: &Certificate) -> Outcome<()> {
-    let requests = world::requests(Kind::Small, 1_000);
+    let requests = Requests::of(Kind::Small, 1_000, 0..OWNERS);
     let mut costs = Vec::new();
     for cores in [SERVER, "0,1"] {
         let pair = Pair::start(plan, certificate, cores, &[])?;
@@ -236,7 +293,7 @@ pub(crate) fn storm(plan: &Plan, certificate: &Certificate) -> Outcome<()> {
     let admin = crate::servers::free()?;
     let flag = format!("--admin={admin}");
     let pair = Pair::start(plan, certificate, SERVER, &[flag.as_str()])?;
-    let requests = world::requests(Kind::Small, 1_000);
+    let requests = Requests::of(Kind::Small, 1_000, 0..OWNERS);
     pair.warm(&requests)?;
     let time = plan.time * 3;
     // Few enough that the server has time left: else what is measured is the queue before it.
@@ -278,7 +335,7 @@ pub(crate) fn storm(plan: &Plan, certificate: &Certificate) -> Outcome<()> {
 fn misses(proxy: SocketAddr, round: usize, over: &AtomicBool) -> Outcome<()> {
     let mut from = COLD + round * 1_000_000;
     while !over.load(Ordering::Relaxed) {
-        let list = world::requests_of(Kind::Small, 1, from..from + 200);
+        let list = Requests::of(Kind::Small, 1, from..from + 200);
         load::run(proxy, &list, 4, Until::Each)?;
         from += 200;
     }

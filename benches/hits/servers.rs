@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::Outcome;
@@ -107,6 +108,9 @@ impl Certificate {
     }
 }
 
+/// Numbers them.
+static PLACES: AtomicUsize = AtomicUsize::new(0);
+
 /// A directory in memory, empty.
 fn scratch(name: &str) -> Outcome<PathBuf> {
     let shm = Path::new("/dev/shm");
@@ -115,7 +119,8 @@ fn scratch(name: &str) -> Outcome<PathBuf> {
     } else {
         std::env::temp_dir()
     };
-    let place = root.join(format!("hits-{}-{name}", std::process::id()));
+    let nth = PLACES.fetch_add(1, Ordering::Relaxed);
+    let place = root.join(format!("hits-{}-{name}-{nth}", std::process::id()));
     let _ = fs::remove_dir_all(&place);
     fs::create_dir_all(&place)?;
     Ok(place)
@@ -128,6 +133,8 @@ pub(crate) struct Setting<'a> {
     pub(crate) certificate: &'a Certificate,
     pub(crate) binary: &'a Path,
     pub(crate) kind: Kind,
+    /// How many owners have one, for bare hyper.
+    pub(crate) photos: usize,
     /// Further flags of the proxy.
     pub(crate) flags: &'a [String],
 }
@@ -156,11 +163,12 @@ impl Server {
     pub(crate) fn start(who: Who, setting: &Setting<'_>) -> Outcome<Self> {
         let place = scratch(&format!("{who:?}").to_lowercase())?;
         let (kind, graph) = (setting.kind.word(), setting.graph.to_string());
+        let photos = setting.photos.to_string();
         match who {
-            Who::Kernel => Self::of_role(who, setting, ["serve-kernel", kind], place),
-            Who::Hyper => Self::of_role(who, setting, ["serve-hyper", kind], place),
-            Who::Relay => Self::of_role(who, setting, ["serve-relay", &graph], place),
-            Who::Passing => Self::of_role(who, setting, ["serve-passing", &graph], place),
+            Who::Kernel => Self::of_role(who, setting, &["serve-kernel", kind], place),
+            Who::Hyper => Self::of_role(who, setting, &["serve-hyper", kind, &photos], place),
+            Who::Relay => Self::of_role(who, setting, &["serve-relay", &graph], place),
+            Who::Passing => Self::of_role(who, setting, &["serve-passing", &graph], place),
             Who::Proxy => Self::proxy(setting, place),
             Who::Nginx => Self::nginx(setting, place),
             Who::Haproxy => Self::haproxy(setting, place),
@@ -170,8 +178,8 @@ impl Server {
     }
 
     /// A server of this program's own.
-    fn of_role(who: Who, setting: &Setting<'_>, words: [&str; 2], place: PathBuf) -> Outcome<Self> {
-        let mut command = role(setting.cores, &words)?;
+    fn of_role(who: Who, setting: &Setting<'_>, words: &[&str], place: PathBuf) -> Outcome<Self> {
+        let mut command = role(setting.cores, words)?;
         let mut child = command.stdout(Stdio::piped()).spawn()?;
         let plain = told(&mut child, &["listen http://"])?;
         Ok(Self {

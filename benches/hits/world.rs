@@ -89,51 +89,81 @@ pub(crate) fn body(kind: Kind, owner: usize) -> Vec<u8> {
 
 /// An application's token, unlike any other: the same principal, renewed many times.
 pub(crate) fn token(nth: usize) -> String {
-    let claims = format!(
-        "{{\"tid\":\"00000000-0000-4000-8000-0000000000a1\",\"oid\":\"00000000-0000-4000-8000-0000000000b1\",\
-         \"appid\":\"00000000-0000-4000-8000-0000000000c1\",\"idtyp\":\"app\",\"roles\":[\"User.Read.All\"],\
-         \"exp\":4102444800,\"uti\":\"{nth:022}\"}}"
+    let claims = concat!(
+        "{\"tid\":\"00000000-0000-4000-8000-0000000000a1\",\"oid\":\"00000000-0000-4000-8000-0000000000b1\",",
+        "\"appid\":\"00000000-0000-4000-8000-0000000000c1\",\"idtyp\":\"app\",\"roles\":[\"User.Read.All\"],",
+        "\"exp\":4102444800}"
     );
     let mut token = format!("e30.{}.", URL_SAFE_NO_PAD.encode(claims));
-    let mut state = nth as u64 + 77;
+    let mut state = 77_u64;
     while token.len() < TOKEN {
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1);
         let _ = write!(token, "{:08x}", state >> 32);
     }
-    token.truncate(TOKEN);
+    token.truncate(TOKEN - SIGNED);
+    let _ = write!(token, "{:0SIGNED$x}", signed(nth));
     token
 }
 
-/// One request for each owner; owners take turns among the tokens.
-pub(crate) fn requests(kind: Kind, tokens: usize) -> Vec<Vec<u8>> {
-    requests_of(kind, tokens, 0..OWNERS)
+/// By how many digits at its end a token differs from the others, and by which.
+const SIGNED: usize = 16;
+const fn signed(nth: usize) -> u64 {
+    (nth as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
-/// The same, for these owners.
-pub(crate) fn requests_of(kind: Kind, tokens: usize, owners: Range<usize>) -> Vec<Vec<u8>> {
-    owners.map(|owner| request(kind, owner, tokens)).collect()
-}
-
-/// The same, for one owner in so many.
-pub(crate) fn requests_every(
-    kind: Kind,
+/// Requests: owners and tokens take turns until each has been named. Each is made as it is sent,
+/// so that where there are many, only the server has many things to go to.
+pub(crate) struct Requests {
+    /// The first of them.
+    pattern: Vec<u8>,
+    /// Where it names the owner, and where the digits end by which its token differs.
+    id: usize,
+    signed: usize,
+    owners: Range<usize>,
     tokens: usize,
-    owners: usize,
-    step: usize,
-) -> Vec<Vec<u8>> {
-    let owners = (0..owners).step_by(step);
-    owners.map(|owner| request(kind, owner, tokens)).collect()
 }
 
-fn request(kind: Kind, owner: usize, tokens: usize) -> Vec<u8> {
-    let (path, token) = (kind.path(owner), token(owner % tokens));
-    format!(
-        "GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\nUser-Agent: hits\r\n\
-         Authorization: Bearer {token}\r\n\r\n"
-    )
-    .into_bytes()
+impl Requests {
+    pub(crate) fn of(kind: Kind, tokens: usize, owners: Range<usize>) -> Self {
+        let (path, token) = (kind.path(0), token(0));
+        let pattern = format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\nUser-Agent: hits\r\n\
+             Authorization: Bearer {token}\r\n\r\n"
+        );
+        Self {
+            id: pattern.find("00000000-").unwrap_or_default(),
+            signed: pattern.len() - 4,
+            pattern: pattern.into_bytes(),
+            owners,
+            tokens,
+        }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.owners.len().max(self.tokens)
+    }
+
+    /// Writes the `nth` over what stands there.
+    pub(crate) fn write(&self, nth: usize, to: &mut Vec<u8>) {
+        if to.len() != self.pattern.len() {
+            to.clone_from(&self.pattern);
+        }
+        let owner = self.owners.start + nth % self.owners.len();
+        digits(to, self.id + 8, 8, owner as u64);
+        digits(to, self.id + 36, 12, (owner * 7_919) as u64);
+        digits(to, self.signed, SIGNED, signed(nth % self.tokens));
+    }
+}
+
+/// Writes so many digits, the last of them before `end`.
+fn digits(text: &mut [u8], end: usize, count: usize, mut value: u64) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for place in text.iter_mut().take(end).rev().take(count) {
+        *place = DIGITS.get((value & 15) as usize).copied().unwrap_or(b'0');
+        value >>= 4;
+    }
 }
 
 /// Graph: answers every path above, one thread a connection, and counts what it is asked.
