@@ -18,11 +18,11 @@ use super::key::Key;
 use super::stored::StoredResponse;
 use crate::clock::Time;
 
-/// How often the store is told that an answer is asked for.
-const LOOK_AGAIN: Duration = Duration::from_secs(8);
-/// And how often while memory fills: each time that about this part of it has been given to
-/// others. What is asked for all the time is then always among the last that would go.
+/// The store is told that an answer is asked for each time that about this part of memory has been
+/// given to others. What is asked for all the time is then always among the last that would go.
 const PARTS: u64 = 16;
+/// And how often while nothing new comes, and nothing goes.
+const LOOK_AGAIN: Duration = Duration::from_mins(5);
 
 /// Tables, each with a lock: two requests seldom want the same one.
 const SHARDS: usize = 64;

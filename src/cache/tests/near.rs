@@ -86,7 +86,10 @@ proptest! {
     /// Against a map: the last upload that was kept and not ended, whichever way it is found.
     #[test]
     fn what_is_found_is_what_was_kept_last(steps in steps()) {
-        let cache = Cache::new(config());
+        let cache = Cache::new(Config {
+            photo_ttl: Duration::from_hours(24),
+            ..config()
+        });
         let mut known = [None; 4];
         let (mut now, mut upload) = (NOW, 0);
         for step in steps {
@@ -108,7 +111,7 @@ proptest! {
                     known = [None; 4];
                 }
                 Step::Maintain => cache.maintain(now),
-                Step::Later(seconds) => now = now.plus(Duration::from_secs(seconds)),
+                Step::Later(minutes) => now = now.plus(Duration::from_mins(minutes)),
             }
         }
     }
@@ -130,7 +133,7 @@ fn nobody_finds_what_was_replaced_before_it_looked() {
                 while kept.load(Ordering::SeqCst) < UPLOADS {
                     // Past the moment at which the store is asked again, now and then.
                     at += 1;
-                    let now = NOW.plus(Duration::from_millis(at % 20_000));
+                    let now = NOW.plus(Duration::from_secs(at % 1_200));
                     let least = kept.load(Ordering::SeqCst);
                     let gone = ended.load(Ordering::SeqCst);
                     if let Some(upload) = found(cache, 0, now) {
