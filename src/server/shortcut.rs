@@ -147,8 +147,12 @@ pub(super) fn read(
         let text = head.bytes.get(field.value.clone())?;
         let value = if name == header::AUTHORIZATION {
             if *text != *known {
-                // A copy: a part of the head would keep all of it.
-                *known = HeaderValue::from_bytes(text).ok()?;
+                // A part of the head keeps all of it: only where that is little more.
+                *known = if text.len() * 2 > head.bytes.len() {
+                    HeaderValue::from_maybe_shared(bytes.slice(field.value.clone())).ok()?
+                } else {
+                    HeaderValue::from_bytes(text).ok()?
+                };
             }
             known.clone()
         } else {
