@@ -27,7 +27,7 @@ pub use config::{Config, ExtraPermissions, Sharing};
 pub use credential::{Bearer, Credential, NoCredential};
 pub use principal::{Permissions, Principal, PrincipalId};
 pub use proof::Proof;
-use proof::Stamp;
+use seen::Print;
 pub use sharing::Partition;
 pub use subject::{Space, Subject};
 
@@ -50,21 +50,39 @@ pub struct Identity {
 pub struct Caller {
     /// The token, known by its keyed hash.
     pub credential: Credential,
-    /// Who the token says it is. Believed only where [`Caller::proof`] stands.
-    pub principal: Arc<Principal>,
-    /// When the token says it ends, in seconds since 1970; `None` for a token that does not say.
-    pub expires: Option<u64>,
-    /// Graph's word that it accepts this very token, where it is still good.
-    pub proof: Option<Arc<Proof>>,
+    standing: Standing,
+}
+
+#[derive(Debug, Clone)]
+enum Standing {
+    /// Graph accepts this very token; its word was still good when it was looked up.
+    Proven(Arc<Proof>),
+    /// All there is is what the token says of itself.
+    Claimed(Arc<Principal>),
 }
 
 impl Caller {
-    fn of(credential: Credential, proof: Arc<Proof>) -> Self {
+    fn proven(credential: Credential, proof: Arc<Proof>) -> Self {
+        let standing = Standing::Proven(proof);
         Self {
             credential,
-            principal: Arc::clone(&proof.principal),
-            expires: proof.expires,
-            proof: Some(proof),
+            standing,
+        }
+    }
+
+    /// Who the token says it is. Believed only where [`Caller::proof`] stands.
+    pub fn principal(&self) -> &Principal {
+        match &self.standing {
+            Standing::Proven(proof) => &proof.principal,
+            Standing::Claimed(principal) => principal,
+        }
+    }
+
+    /// Graph's word that it accepts this very token, where it is still good.
+    pub fn proof(&self) -> Option<&Arc<Proof>> {
+        match &self.standing {
+            Standing::Proven(proof) => Some(proof),
+            Standing::Claimed(_) => None,
         }
     }
 }
@@ -117,51 +135,50 @@ impl Identity {
     /// Graph's to answer and never touches what is held.
     pub fn caller(&self, headers: &HeaderMap, now: Time) -> Result<Caller, NoCredential> {
         let token = Bearer::unread(headers)?;
-        // Before anything is looked up: what ends meanwhile shows in the next stamp.
-        let stamp = self.proofs.stamp(now);
+        let print = self.seen.print(token);
         // What is remembered was read once, byte for byte the same.
-        if let Some(caller) = self.remembered(token, stamp, now) {
+        if let Some(caller) = print.and_then(|print| self.remembered(print, now)) {
             return Ok(caller);
         }
         let bearer = Bearer::read(token)?;
         let credential = self.hasher.credential(bearer);
-        if let Some(caller) = self.proven(credential, now) {
-            if let Some(proof) = &caller.proof {
-                self.seen.remember(token, credential, proof, stamp);
-            }
+        if let Some(caller) = self.looked_up(print, credential, now) {
             return Ok(caller);
         }
-        let (principal, expires) = self.reader.read(bearer, credential, &self.hasher);
+        let principal = self.reader.read(bearer, credential, &self.hasher);
         Ok(Caller {
             credential,
-            principal: Arc::new(principal),
-            expires,
-            proof: None,
+            standing: Standing::Claimed(Arc::new(principal)),
         })
     }
 
     /// The caller of a token that was seen lately, and is proven.
-    fn remembered(&self, token: &[u8], stamp: Stamp, now: Time) -> Option<Caller> {
-        let seen = self.seen.find(token)?;
-        let seen = seen.as_ref()?;
-        if let Some(proof) = seen.proof(stamp) {
-            return self
+    fn remembered(&self, print: Print, now: Time) -> Option<Caller> {
+        let stamp = |credential: &Credential| self.proofs.stamp(credential);
+        match self.seen.find(print, stamp)? {
+            (credential, Some(proof)) => self
                 .proofs
                 .holds(&proof, now)
-                .then(|| Caller::of(seen.credential, proof));
+                .then(|| Caller::proven(credential, proof)),
+            (credential, None) => self.looked_up(Some(print), credential, now),
         }
-        let proof = self.proofs.get(&seen.credential, now)?;
-        if !seen.found(&proof, stamp) {
-            self.seen.remember(token, seen.credential, &proof, stamp);
+    }
+
+    /// The same, where the proof must be looked up first; what is found is remembered.
+    fn looked_up(&self, print: Option<Print>, credential: Credential, now: Time) -> Option<Caller> {
+        // Before the proof: what ends meanwhile shows in the next stamp.
+        let stamp = self.proofs.stamp(&credential);
+        let proof = self.proofs.get(&credential, now)?;
+        if let Some(print) = print {
+            self.seen.remember(print, credential, &proof, stamp);
         }
-        Some(Caller::of(seen.credential, proof))
+        Some(Caller::proven(credential, proof))
     }
 
     /// The caller of a token that is known by its hash alone; only where it is proven, since
     /// nothing else is remembered of a token.
     pub fn proven(&self, credential: Credential, now: Time) -> Option<Caller> {
-        let proof = self.proofs.get(&credential, now)?;
-        Some(Caller::of(credential, proof))
+        self.looked_up(None, credential, now)
     }
 
     /// Graph has accepted this caller's token on a photo request asked at `asked`.
@@ -202,9 +219,7 @@ impl Identity {
 
     /// Graph has refused this token an owner of that kind (403).
     pub fn denied(&self, credential: &Credential, kind: OwnerKind, now: Time) {
-        if let Some(proof) = self.proofs.get(credential, now) {
-            proof.unwitness(kind);
-        }
+        self.proofs.deny(credential, kind, now);
     }
 
     /// Whether the policy still lets a partition be read by whom it let before: it may have
@@ -221,7 +236,7 @@ impl Identity {
     pub fn own_partition(&self, caller: &Caller) -> Partition {
         match self.sharing() {
             Sharing::Token => Partition::Credential(caller.credential),
-            Sharing::Verified | Sharing::Tenant => Partition::Principal(caller.principal.id()),
+            Sharing::Verified | Sharing::Tenant => Partition::Principal(caller.principal().id()),
         }
     }
 
@@ -238,7 +253,7 @@ impl Identity {
         now: Time,
     ) -> Option<Partition> {
         (self.sharing() == Sharing::Tenant && self.tenant_would_cover(caller, owner, names, now))
-            .then(|| caller.principal.tenant().map(Partition::Tenant))
+            .then(|| caller.principal().tenant().map(Partition::Tenant))
             .flatten()
     }
 
@@ -251,11 +266,11 @@ impl Identity {
         subject: &Subject,
     ) -> Option<Partition> {
         if self.sharing() != Sharing::Tenant
-            || !self.tables.cover(&caller.principal, owner, subject)
+            || !self.tables.cover(caller.principal(), owner, subject)
         {
             return None;
         }
-        caller.principal.tenant().map(Partition::Tenant)
+        caller.principal().tenant().map(Partition::Tenant)
     }
 
     /// The tenant whose every user's photo this caller's permissions cover, if they do.
@@ -265,8 +280,8 @@ impl Identity {
         let subject = Subject::User(somebody.clone());
         let covers = self
             .tables
-            .cover(&caller.principal, &PhotoOwner::User(somebody), &subject);
-        caller.principal.tenant().filter(|_| covers)
+            .cover(caller.principal(), &PhotoOwner::User(somebody), &subject);
+        caller.principal().tenant().filter(|_| covers)
     }
 
     /// Whether the `tenant` policy lets, or would let, this caller read what its tenant holds.
@@ -277,10 +292,10 @@ impl Identity {
         names: &[Subject],
         now: Time,
     ) -> bool {
-        let (Some(proof), Some(subject)) = (&caller.proof, names.first()) else {
+        let (Some(proof), Some(subject)) = (caller.proof(), names.first()) else {
             return false;
         };
-        self.tables.cover(&caller.principal, owner, subject)
+        self.tables.cover(caller.principal(), owner, subject)
             && proof.witnessed_another(owner.kind(), names, now)
     }
 

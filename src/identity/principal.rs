@@ -50,15 +50,20 @@ pub enum Permissions {
 }
 
 /// Who Graph says a credential is, once Graph has accepted it; before that, who it claims to be.
+///
+/// What a hit looks at comes first ([`super::Proof`]).
+#[derive(Clone)]
+#[repr(C)]
 pub struct Principal {
+    expires: Option<u64>,
     id: PrincipalId,
     tenant: Option<Guid>,
     object: Option<Guid>,
+    guest: bool,
     client: Option<Box<str>>,
     upn: Option<ObjectId>,
     issued: Option<u64>,
     permissions: Permissions,
-    guest: bool,
 }
 
 impl Principal {
@@ -93,6 +98,11 @@ impl Principal {
     /// `iat`, in seconds since 1970: as of when the token's names were true.
     pub fn issued(&self) -> Option<u64> {
         self.issued
+    }
+
+    /// `exp`, in seconds since 1970: when the token ends; `None` for one that does not say.
+    pub fn expires(&self) -> Option<u64> {
+        self.expires
     }
 
     /// `scp` or `roles`.
@@ -160,25 +170,18 @@ impl Reader {
     ///
     /// A token that is not a JWT, or not one that names a tenant, a subject and exactly one way
     /// of permission, is its own principal.
-    pub fn read(
-        &self,
-        bearer: Bearer<'_>,
-        credential: Credential,
-        hasher: &Hasher,
-    ) -> (Principal, Option<u64>) {
+    pub fn read(&self, bearer: Bearer<'_>, credential: Credential, hasher: &Hasher) -> Principal {
         let Some(claims) = claims(bearer.token()) else {
-            return (Self::alone(credential, hasher), None);
+            return Self::alone(None, credential, hasher);
         };
-        let expires = claims.exp;
-        let principal = self
-            .known(&claims, hasher)
-            .unwrap_or_else(|| Self::alone(credential, hasher));
-        (principal, expires)
+        self.known(&claims, hasher)
+            .unwrap_or_else(|| Self::alone(claims.exp, credential, hasher))
     }
 
     /// The principal of a token that cannot be read: that token.
-    fn alone(credential: Credential, hasher: &Hasher) -> Principal {
+    fn alone(expires: Option<u64>, credential: Credential, hasher: &Hasher) -> Principal {
         Principal {
+            expires,
             id: PrincipalId(hasher.parts(&[b"token", credential.bytes()])),
             tenant: None,
             object: None,
@@ -243,6 +246,7 @@ impl Reader {
             .then(|| claims.upn.as_deref().and_then(upn))
             .flatten();
         Some(Principal {
+            expires: claims.exp,
             id: PrincipalId(hasher.parts(&parts)),
             tenant: (!tid.eq_ignore_ascii_case(CONSUMERS)).then_some(tenant),
             object: Some(object),

@@ -28,17 +28,18 @@ const MOST_REFUSALS: usize = 20_000;
 const REFUSAL_NOTE: Duration = Duration::from_mins(10);
 
 /// "Graph accepted this credential."
+///
+/// In the order in which a hit looks at it: time and principal lie side by side, at the front.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Proof {
-    /// Who Graph thereby says the credential is.
-    pub principal: Arc<Principal>,
-    /// The token's own end, in seconds since 1970.
-    pub expires: Option<u64>,
     /// When the request that Graph accepted was sent.
     pub asked: Time,
     ttl: Duration,
-    renewing: AtomicBool,
     failed_renewals: AtomicU32,
+    renewing: AtomicBool,
+    /// Who Graph thereby says the credential is.
+    pub principal: Principal,
     witnessed: Mutex<Vec<Witness>>,
 }
 
@@ -57,10 +58,8 @@ impl Proof {
         let bearer = super::Bearer::read(b"unreadable").unwrap();
         let credential = hasher.credential(bearer);
         let reader = super::principal::Reader::new(&[]);
-        let (principal, expires) = reader.read(bearer, credential, hasher);
         Self {
-            principal: Arc::new(principal),
-            expires,
+            principal: reader.read(bearer, credential, hasher),
             asked,
             ttl: Duration::from_mins(15),
             renewing: AtomicBool::new(false),
@@ -71,14 +70,17 @@ impl Proof {
 
     /// Whether the proof still holds: younger than its lifetime, and the token not at its end.
     pub fn holds(&self, now: Time) -> bool {
-        now.since(self.asked) < self.ttl && !ended(self.expires, now)
+        now.since(self.asked) < self.ttl && !ended(self.principal.expires(), now)
     }
 
     /// How long it still holds, unless Graph refuses the token before.
     pub fn left(&self, now: Time) -> Duration {
         let left = self.ttl.saturating_sub(now.since(self.asked));
         let ends = |expires: u64| Duration::from_secs(expires.saturating_sub(now.unix_seconds()));
-        self.expires.map(ends).map_or(left, |ends| ends.min(left))
+        self.principal
+            .expires()
+            .map(ends)
+            .map_or(left, |ends| ends.min(left))
     }
 
     /// Whether this caller should renew the proof behind its answer. Says so to one caller at
@@ -182,10 +184,17 @@ impl Refusals {
     }
 }
 
-/// As of when something was looked up among the proofs: within one second, and with no proof
-/// made or ended since.
+/// As of when a credential was looked up among the proofs: with none of its proofs, nor of those it
+/// shares a counter with, made or ended since, and within one step of filling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp(pub(super) u64);
+
+/// How many counters of changes there are, a power of two. Callers come and go all the time: with
+/// one counter for all, each would send everybody else to look again.
+const COUNTERS: usize = 4_096;
+/// A credential that is in use is looked up again each time that about this part of the bound has
+/// been given to new proofs, so that it is always among the last to be forgotten.
+const FILLINGS: u64 = 16;
 
 /// All proofs, bounded in number. Uses moka like the cache room does: the bound, the order of
 /// forgetting and the concurrency are the same need.
@@ -195,8 +204,12 @@ pub(super) struct Proofs {
     /// What moka holds them for, whatever comes.
     longest: Duration,
     held: Cache<Credential, Arc<Proof>>,
-    /// How many proofs were made or ended; raised after the change.
-    changes: AtomicU64,
+    /// How many proofs were made or ended, by credential; raised after the change.
+    changes: Box<[AtomicU32]>,
+    /// How many proofs were made, ever.
+    made: AtomicU64,
+    /// How many of them begin another step: two to the power of this.
+    step: u32,
     /// Taken whenever a proof is made or ended, so that a refusal always wins; never on the way
     /// of a hit.
     refusals: Mutex<Refusals>,
@@ -214,7 +227,9 @@ impl Proofs {
                 .eviction_policy(EvictionPolicy::lru())
                 .time_to_live(ttl)
                 .build(),
-            changes: AtomicU64::new(0),
+            changes: (0..COUNTERS).map(|_| AtomicU32::new(0)).collect(),
+            made: AtomicU64::new(0),
+            step: (bound / FILLINGS).max(1).ilog2(),
             refusals: Mutex::default(),
         }
     }
@@ -223,22 +238,25 @@ impl Proofs {
     pub(super) fn reload(&self, ttl: Duration) {
         let ttl = milliseconds(ttl.min(self.longest));
         self.ttl.store(ttl, Ordering::Release);
-        self.changed();
+        for counter in &self.changes {
+            counter.fetch_add(1, Ordering::AcqRel);
+        }
     }
 
     /// As of now. What was looked up under one stamp is still what is held under an equal one,
     /// but for what moka has forgotten for want of room.
-    ///
-    /// A lookup in every second keeps moka's order of use true.
-    pub(super) fn stamp(&self, now: Time) -> Stamp {
-        let changes = self.changes.load(Ordering::Acquire);
-        let second = now.since(Time::default()).as_secs() & u64::from(u32::MAX);
-        Stamp(changes << 32 | second)
+    pub(super) fn stamp(&self, credential: &Credential) -> Stamp {
+        let counter = self.changes.get(place(credential));
+        let changes = counter.map_or(0, |changes| changes.load(Ordering::Acquire));
+        let step = self.made.load(Ordering::Relaxed) >> self.step;
+        Stamp(u64::from(changes) << 32 | step & u64::from(u32::MAX))
     }
 
     /// A proof was made or ended, and lookups tell so.
-    fn changed(&self) {
-        self.changes.fetch_add(1, Ordering::AcqRel);
+    fn changed(&self, credential: &Credential) {
+        if let Some(changes) = self.changes.get(place(credential)) {
+            changes.fetch_add(1, Ordering::AcqRel);
+        }
     }
 
     fn ttl(&self) -> Duration {
@@ -266,8 +284,7 @@ impl Proofs {
         }
         let witnessed = before.map_or_else(Vec::new, |before| lock(&before.witnessed).clone());
         let proof = Arc::new(Proof {
-            principal: Arc::clone(&caller.principal),
-            expires: caller.expires,
+            principal: caller.principal().clone(),
             asked,
             ttl: self.ttl(),
             renewing: AtomicBool::new(false),
@@ -278,7 +295,8 @@ impl Proofs {
             return None;
         }
         self.held.insert(caller.credential, Arc::clone(&proof));
-        self.changed();
+        self.made.fetch_add(1, Ordering::Relaxed);
+        self.changed(&caller.credential);
         Some(proof)
     }
 
@@ -286,7 +304,16 @@ impl Proofs {
         let mut refusals = lock(&self.refusals);
         refusals.note(*credential, now);
         self.held.invalidate(credential);
-        self.changed();
+        self.changed(credential);
+    }
+
+    /// Graph has refused this credential an owner of that kind. One at a time with
+    /// [`Proofs::accept`]: a newer proof takes over what is known of the one before it.
+    pub(super) fn deny(&self, credential: &Credential, kind: OwnerKind, now: Time) {
+        let _one_at_a_time = lock(&self.refusals);
+        if let Some(proof) = self.get(credential, now) {
+            proof.unwitness(kind);
+        }
     }
 
     pub(super) fn held(&self) -> u64 {
@@ -298,6 +325,12 @@ impl Proofs {
         let mut refusals = lock(&self.refusals);
         refusals.each.retain(|_, at| now.since(*at) < REFUSAL_NOTE);
     }
+}
+
+/// Which counter tells of a credential's proofs. It is a keyed hash: any bits of it will do.
+fn place(credential: &Credential) -> usize {
+    let [first, second, ..] = credential.bytes();
+    usize::from(u16::from_be_bytes([*first, *second])) % COUNTERS
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -2,8 +2,8 @@
 //! hashed in full again; and where its proof is.
 //!
 //! What the credential counts for is not remembered. The proof is judged by the time of each
-//! request, and looked up anew once a second and whenever any proof was made or ended since
-//! ([`Stamp`]); what stands here keeps none alive.
+//! request, and looked up anew whenever one may have been made or ended under this credential
+//! since ([`Stamp`]); what stands here keeps none alive.
 //!
 //! No token is kept. One is recognised by all its bytes under a polynomial hash over GF(2^128)
 //! with a key of the process (GHASH, NIST SP 800-38D §6.4, masked by one block of AES): whatever
@@ -13,62 +13,52 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
-use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::rand;
 
 use super::credential::Credential;
 use super::proof::{Proof, Stamp};
 
-/// How many slots there are at first, a power of two; one takes 8 bytes.
-const FEWEST_SLOTS: usize = 1_024;
+/// Tables, each with a lock: two requests seldom want the same one, and the others go on while one
+/// grows.
+const SHARDS: usize = 64;
+/// How many slots a table has at first, a power of two.
+const FEWEST_SLOTS: usize = 16;
 /// How many neighbouring slots a token may stand in.
 const WAYS: usize = 4;
 
 /// All bytes of a token, under the key of the process.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Print([u8; 16]);
+pub(super) struct Print([u8; 16]);
 
-/// One token: its print, its credential, and the proof that was found under it.
-pub(super) struct Seen {
+/// One token: its print, its credential, and the proof that was found under it. All of it in the
+/// table, and in one line of memory: among many tokens each line is a way there and back.
+#[repr(align(64))]
+struct Seen {
     print: Print,
-    pub(super) credential: Credential,
+    credential: Credential,
     proof: Weak<Proof>,
     /// As of when that was the proof.
     looked_up: AtomicU64,
 }
 
-impl Seen {
-    /// The proof, where it was looked up under this very stamp.
-    pub(super) fn proof(&self, stamp: Stamp) -> Option<Arc<Proof>> {
-        let is_current = self.looked_up.load(Ordering::Acquire) == stamp.0;
-        is_current.then(|| self.proof.upgrade()).flatten()
-    }
-
-    /// This proof was found under the token's credential, after the stamp was taken; says
-    /// whether it is the one that stands here.
-    pub(super) fn found(&self, proof: &Arc<Proof>, stamp: Stamp) -> bool {
-        let same = std::ptr::eq(self.proof.as_ptr(), Arc::as_ptr(proof));
-        if same {
-            self.looked_up.store(stamp.0, Ordering::Release);
-        }
-        same
-    }
+/// Some of the tokens seen lately.
+struct Shard {
+    slots: Box<[Option<Seen>]>,
+    count: usize,
 }
 
 /// The tokens seen lately.
 pub(super) struct SeenTokens {
     key: LessSafeKey,
     places: RandomState,
+    /// How many slots a table may have.
     most: usize,
-    count: AtomicUsize,
-    slots: ArcSwap<Slots>,
+    shards: [RwLock<Shard>; SHARDS],
 }
-
-type Slots = Box<[ArcSwapOption<Seen>]>;
 
 impl SeenTokens {
     /// Knows none yet, and remembers about `most`.
@@ -81,110 +71,97 @@ impl SeenTokens {
         rand::fill(&mut key).expect("the system gives randomness, or nothing can be kept apart");
         let key = UnboundKey::new(&AES_256_GCM, &key).expect("a key of AES-256 has 32 bytes");
         let most = usize::try_from(most).unwrap_or(usize::MAX / 16);
+        let most = most.saturating_mul(2).div_ceil(SHARDS).next_power_of_two();
         Self {
             key: LessSafeKey::new(key),
             places: RandomState::new(),
-            most: most.saturating_mul(2).next_power_of_two().max(FEWEST_SLOTS),
-            count: AtomicUsize::new(0),
-            slots: ArcSwap::from_pointee(empty(FEWEST_SLOTS)),
+            most: most.max(FEWEST_SLOTS),
+            shards: std::array::from_fn(|_| RwLock::new(Shard::of(FEWEST_SLOTS))),
         }
     }
 
-    /// What is remembered of a token; says nothing of one that was not.
-    pub(super) fn find(&self, token: &[u8]) -> Option<Guard<Option<Arc<Seen>>>> {
-        let print = self.print(token)?;
-        let slots = self.slots.load();
-        self.ways(&slots, print)
-            .map(ArcSwapOption::load)
-            .find(|seen| seen.as_ref().is_some_and(|seen| seen.print == print))
+    /// The credential of a remembered token, and its proof, where that was looked up under the
+    /// stamp that this credential has now.
+    pub(super) fn find(
+        &self,
+        print: Print,
+        stamp: impl FnOnce(&Credential) -> Stamp,
+    ) -> Option<(Credential, Option<Arc<Proof>>)> {
+        let place = self.place(print);
+        let shard = self.read(place);
+        let seen = shard.find(place, print)?;
+        // Read after what stands here: a proof that was the one under this stamp still is.
+        let is_current = seen.looked_up.load(Ordering::Acquire) == stamp(&seen.credential).0;
+        let proof = is_current.then(|| seen.proof.upgrade()).flatten();
+        Some((seen.credential, proof))
     }
 
     /// Remembers a well-formed token whose credential is this one, and the proof that was found
     /// under it after the stamp was taken.
     pub(super) fn remember(
         &self,
-        token: &[u8],
+        print: Print,
         credential: Credential,
         proof: &Arc<Proof>,
         stamp: Stamp,
     ) {
-        let Some(print) = self.print(token) else {
-            return;
-        };
-        self.make_room();
-        let seen = Arc::new(Seen {
+        let place = self.place(print);
+        if let Some(seen) = self.read(place).find(place, print)
+            && std::ptr::eq(seen.proof.as_ptr(), Arc::as_ptr(proof))
+        {
+            return seen.looked_up.store(stamp.0, Ordering::Release);
+        }
+        let seen = Seen {
             print,
             credential,
             proof: Arc::downgrade(proof),
             looked_up: AtomicU64::new(stamp.0),
-        });
-        let slots = self.slots.load();
-        let own = |slot: &&ArcSwapOption<Seen>| {
-            let seen = slot.load();
-            seen.as_ref().is_some_and(|seen| seen.print == print)
         };
-        if let Some(own) = self.ways(&slots, print).find(own) {
-            return own.store(Some(seen));
+        let mut shard = self.write(place);
+        if shard.count >= shard.slots.len() / 2 && shard.slots.len() < self.most {
+            let larger = shard.slots.len() * 2;
+            shard.grow(larger, |seen| self.place(seen.print));
         }
-        let free = self.ways(&slots, print).find(|slot| slot.load().is_none());
-        if let Some(free) = free {
-            free.store(Some(seen));
-            self.count.fetch_add(1, Ordering::Relaxed);
-        } else if let Some(taken) = self.ways(&slots, print).next() {
-            taken.store(Some(seen));
-        }
+        shard.put(place, seen);
     }
 
     /// Forgets all, where that is most of what there is room for and `in_use` is much less.
     pub(super) fn maintain(&self, in_use: u64) {
-        let count = self.count.load(Ordering::Relaxed);
+        let count: usize = (0..SHARDS as u64).map(|at| self.read(at).count).sum();
         let in_use = usize::try_from(in_use).unwrap_or(usize::MAX);
-        if count > in_use.saturating_mul(2).saturating_add(FEWEST_SLOTS) {
-            self.slots.store(Arc::new(empty(FEWEST_SLOTS)));
-            self.count.store(0, Ordering::Relaxed);
-        }
-    }
-
-    /// Twice the slots, where half are taken and more are allowed. A token that is lost to a
-    /// race is hashed in full once more.
-    fn make_room(&self) {
-        let slots = self.slots.load();
-        let taken = self.count.load(Ordering::Relaxed);
-        if taken < slots.len() / 2 || slots.len() >= self.most {
-            return;
-        }
-        let larger = empty(slots.len() * 2);
-        let mut kept = 0;
-        for seen in slots.iter().filter_map(ArcSwapOption::load_full) {
-            let free = self
-                .ways(&larger, seen.print)
-                .find(|slot| slot.load().is_none());
-            if let Some(free) = free {
-                free.store(Some(seen));
-                kept += 1;
+        let few = in_use
+            .saturating_mul(2)
+            .saturating_add(SHARDS * FEWEST_SLOTS);
+        if count > few {
+            for at in 0..SHARDS as u64 {
+                *self.write(at) = Shard::of(FEWEST_SLOTS);
             }
         }
-        self.slots.store(Arc::new(larger));
-        self.count.store(kept, Ordering::Relaxed);
     }
 
-    /// The slots that a token may stand in.
-    fn ways<'a>(
-        &self,
-        slots: &'a Slots,
-        print: Print,
-    ) -> impl Iterator<Item = &'a ArcSwapOption<Seen>> + use<'a> {
-        let last = slots.len() - 1;
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "only the low bits count, and all of them are as good"
-        )]
-        let first = self.places.hash_one(print.0) as usize;
-        (0..WAYS).filter_map(move |way| slots.get(first.wrapping_add(way) & last))
+    /// Where a token stands: which table in the lowest bits, which slot in those above.
+    fn place(&self, print: Print) -> u64 {
+        self.places.hash_one(print.0)
+    }
+
+    fn shard(&self, place: u64) -> &RwLock<Shard> {
+        let [first, ..] = &self.shards;
+        let at = usize::try_from(place % SHARDS as u64).unwrap_or_default();
+        self.shards.get(at).unwrap_or(first)
+    }
+
+    fn read(&self, place: u64) -> RwLockReadGuard<'_, Shard> {
+        let shard = self.shard(place).read();
+        shard.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, place: u64) -> RwLockWriteGuard<'_, Shard> {
+        let shard = self.shard(place).write();
+        shard.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One nonce for all: what it would give away, were a tag to leave this file, is the key.
-    fn print(&self, token: &[u8]) -> Option<Print> {
+    pub(super) fn print(&self, token: &[u8]) -> Option<Print> {
         let nonce = Nonce::assume_unique_for_key([0; NONCE_LEN]);
         let aad = Aad::from(token);
         let tag = self
@@ -195,8 +172,52 @@ impl SeenTokens {
     }
 }
 
-fn empty(count: usize) -> Slots {
-    (0..count).map(|_| ArcSwapOption::empty()).collect()
+impl Shard {
+    fn of(slots: usize) -> Self {
+        Self {
+            slots: (0..slots).map(|_| None).collect(),
+            count: 0,
+        }
+    }
+
+    /// The slots that a token may stand in.
+    fn ways(&self, place: u64) -> impl Iterator<Item = usize> + use<> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "only the low bits count, and all of them are as good"
+        )]
+        let (first, last) = ((place / SHARDS as u64) as usize, self.slots.len() - 1);
+        (0..WAYS).map(move |way| first.wrapping_add(way) & last)
+    }
+
+    fn find(&self, place: u64, print: Print) -> Option<&Seen> {
+        self.ways(place)
+            .filter_map(|way| self.slots.get(way)?.as_ref())
+            .find(|seen| seen.print == print)
+    }
+
+    /// Puts it where the same token stands, or where none does, or over another.
+    fn put(&mut self, place: u64, seen: Seen) {
+        let is = |way: usize, what: &dyn Fn(Option<&Seen>) -> bool| {
+            self.slots.get(way).is_some_and(|slot| what(slot.as_ref()))
+        };
+        let own = |way: &usize| is(*way, &|there| there.is_some_and(|t| t.print == seen.print));
+        let free = |way: &usize| is(*way, &|there| there.is_none());
+        let mut ways = self.ways(place);
+        let at = self.ways(place).find(own);
+        let at = at.or_else(|| self.ways(place).find(free)).or(ways.next());
+        if let Some(slot) = at.and_then(|at| self.slots.get_mut(at)) {
+            self.count += usize::from(slot.is_none());
+            *slot = Some(seen);
+        }
+    }
+
+    fn grow(&mut self, slots: usize, place: impl Fn(&Seen) -> u64) {
+        let before = std::mem::replace(self, Self::of(slots));
+        for seen in before.slots.into_iter().flatten() {
+            self.put(place(&seen), seen);
+        }
+    }
 }
 
 impl std::fmt::Debug for SeenTokens {
@@ -235,13 +256,21 @@ mod tests {
 
         fn remember(&self, token: &str) {
             let credential = credential(&self.hasher, token);
-            self.seen
-                .remember(token.as_bytes(), credential, &self.proof, STAMP);
+            let print = self.seen.print(token.as_bytes()).unwrap();
+            self.seen.remember(print, credential, &self.proof, STAMP);
         }
 
         fn credential(&self, token: impl AsRef<[u8]>) -> Option<Credential> {
-            let seen = self.seen.find(token.as_ref())?;
-            seen.as_ref().map(|seen| seen.credential)
+            let print = self.seen.print(token.as_ref())?;
+            let (credential, _) = self.seen.find(print, |_| STAMP)?;
+            Some(credential)
+        }
+
+        /// How many tokens are remembered, and in how many slots.
+        fn size(&self) -> (usize, usize) {
+            let shards = (0..SHARDS as u64).map(|at| self.seen.read(at));
+            let sizes = shards.map(|shard| (shard.count, shard.slots.len()));
+            sizes.fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1))
         }
     }
 
@@ -285,7 +314,7 @@ mod tests {
             }
         }
         assert!(known > 18_000, "{known}");
-        assert!(world.seen.slots.load().len() <= 65_536);
+        assert!(world.size().1 <= 65_536);
     }
 
     #[test]
@@ -294,8 +323,8 @@ mod tests {
         for nth in 0..10_000 {
             world.remember(&format!("token-{nth}"));
         }
-        assert_eq!(world.seen.slots.load().len(), FEWEST_SLOTS);
-        assert!(world.seen.count.load(Ordering::Relaxed) <= FEWEST_SLOTS);
+        let (count, slots) = world.size();
+        assert!(count <= slots && slots == SHARDS * FEWEST_SLOTS);
         let world = World::new(100_000);
         for nth in 0..5_000 {
             world.remember(&format!("token-{nth}"));
@@ -314,21 +343,26 @@ mod tests {
             hasher,
             proof,
         } = World::new(10);
-        seen.remember(b"token", credential(&hasher, "token"), &proof, STAMP);
-        let found = |stamp| {
-            let seen = seen.find(b"token").unwrap();
-            seen.as_ref().unwrap().proof(stamp)
-        };
+        let (print, own) = (seen.print(b"token").unwrap(), credential(&hasher, "token"));
+        let found = |stamp| seen.find(print, |_| stamp).unwrap().1;
+        seen.remember(print, own, &proof, STAMP);
         assert!(found(STAMP).is_some_and(|found| Arc::ptr_eq(&found, &proof)));
         assert!(found(Stamp(2)).is_none());
+        // The same proof, found again.
+        seen.remember(print, own, &proof, Stamp(2));
+        assert!(found(STAMP).is_none());
+        assert!(found(Stamp(2)).is_some_and(|found| Arc::ptr_eq(&found, &proof)));
         // Another proof under the same credential is another one.
         let other = Arc::new(Proof::for_tests(&hasher, Clock::by_hand().now()));
-        let remembered = seen.find(b"token").unwrap();
-        assert!(!remembered.as_ref().unwrap().found(&other, Stamp(2)));
+        seen.remember(print, own, &other, Stamp(3));
         assert!(found(Stamp(2)).is_none());
-        assert!(remembered.as_ref().unwrap().found(&proof, Stamp(2)));
-        assert!(found(Stamp(2)).is_some());
-        drop(proof);
-        assert!(found(Stamp(2)).is_none());
+        assert!(found(Stamp(3)).is_some_and(|found| Arc::ptr_eq(&found, &other)));
+        drop(other);
+        assert!(found(Stamp(3)).is_none());
+    }
+
+    #[test]
+    fn what_is_known_of_a_token_lies_in_one_line_of_memory() {
+        assert_eq!(size_of::<Option<Seen>>(), 64);
     }
 }

@@ -108,7 +108,7 @@ fn asked(photo: &PhotoRequest) -> Value {
 }
 
 fn caller(caller: &Caller) -> Value {
-    let principal = &caller.principal;
+    let principal = caller.principal();
     let way = match principal.permissions() {
         Permissions::Delegated(_) => "delegated",
         Permissions::Application(_) => "application",
@@ -118,7 +118,7 @@ fn caller(caller: &Caller) -> Value {
         "credential": caller.credential.hex(),
         "way": way,
         "guest": principal.is_guest(),
-        "proven": caller.proof.is_some(),
+        "proven": caller.proof().is_some(),
     })
 }
 

@@ -103,7 +103,7 @@ impl Rooms {
             };
             let download = Download {
                 born: self.cache.doubts.born(),
-                accepted: wanted.facts.caller.proof.is_some(),
+                accepted: wanted.facts.caller.proof().is_some(),
             };
             let is_promising = Cell::new(false);
             // One that began before a write brings nothing that may still be used.

@@ -113,7 +113,7 @@ impl Rooms {
             Some(Refusal::Full) | None => None,
         };
         let broken = self.questions.gate().broken(&budget, kind, now);
-        let proof_left = facts.caller.proof.as_ref().map(|proof| proof.left(now));
+        let proof_left = facts.caller.proof().map(|proof| proof.left(now));
         Explanation::Photo(Box::new(Reading {
             photo: facts.photo,
             caller: facts.caller,

@@ -54,7 +54,7 @@ impl Rooms {
     /// What may be shown when Graph cannot be had: within its time, and never beyond the
     /// caller's proof.
     pub(super) fn fallback(&self, wanted: &Wanted, now: Time) -> Option<Held> {
-        let proof = wanted.facts.caller.proof.as_ref()?;
+        let proof = wanted.facts.caller.proof()?;
         if !proof.holds(now) || !self.identity.still_proven(&wanted.facts.caller, now) {
             return None;
         }

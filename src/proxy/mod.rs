@@ -489,7 +489,7 @@ impl Rooms {
     /// What is to be done about a photo request, by what is held, what Graph has said of this
     /// caller, and what the caller asks of a stored answer.
     fn standing(&self, facts: &Facts, now: Time) -> Standing {
-        if facts.caller.proof.is_none() {
+        if facts.caller.proof().is_none() {
             return Standing::Ask(Forward::Miss);
         }
         let demand = facts.demand;
@@ -580,7 +580,7 @@ impl Rooms {
         request: &Request<B>,
         now: Time,
     ) {
-        let proof = facts.caller.proof.as_ref();
+        let proof = facts.caller.proof();
         if proof.is_some_and(|proof| proof.wants_renewal(now)) {
             return self.ask_behind(Wanted {
                 renews: true,
@@ -637,7 +637,7 @@ impl Rooms {
 
     /// Graph has refused a caller the owner it asked for (403): what it was given before ends.
     fn denied(&self, caller: &Caller, owner: &PhotoOwner, now: Time) {
-        let subject = Subject::of(owner, &caller.principal);
+        let subject = Subject::of(owner, caller.principal());
         let own = self.identity.own_partition(caller);
         self.identity.denied(&caller.credential, owner.kind(), now);
         self.cache.doubts.refused(own, &subject, now);
@@ -701,8 +701,8 @@ impl Drop for DoubtUnlessRefused<'_> {
         let Rooms { cache, clock, .. } = self.rooms;
         match (&self.write.owner, &self.caller) {
             (Some(owner), Some(caller)) => {
-                let subject = Subject::of(owner, &caller.principal);
-                let space = subject.space(&caller.principal, caller.credential);
+                let subject = Subject::of(owner, caller.principal());
+                let space = subject.space(caller.principal(), caller.credential);
                 cache
                     .doubts
                     .written(&subject, space, &cache.aliases, clock.now());

@@ -87,7 +87,7 @@ impl Rooms {
             return;
         }
         let caller = &facts.caller;
-        let tenant = caller.proof.as_ref();
+        let tenant = caller.proof();
         let tenant = tenant.and_then(|_| self.identity.reads_every_user(caller));
         let (Some(tenant), Some(authorization)) = (tenant, headers.get(header::AUTHORIZATION))
         else {

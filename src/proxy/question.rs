@@ -198,7 +198,7 @@ impl Rooms {
     /// Asks Graph behind an answer that has been given already. Nobody waits for it.
     pub(super) fn ask_behind(self: &Arc<Self>, wanted: Wanted) {
         let wanted = Arc::new(wanted);
-        let proof = wanted.facts.caller.proof.clone();
+        let proof = wanted.facts.caller.proof().cloned();
         let proof = proof.filter(|_| wanted.renews);
         let Seat::Leader(lead) = self.seat(&wanted) else {
             if let Some(proof) = proof {
@@ -277,7 +277,7 @@ impl Rooms {
     /// A place in the lane of this question's budget.
     pub(super) async fn enter(&self, wanted: &Wanted) -> Result<Pass, Refusal> {
         let subject = (wanted.facts.owner.kind(), &wanted.facts.subject);
-        let bearer = match wanted.facts.caller.proof {
+        let bearer = match wanted.facts.caller.proof() {
             Some(_) => Bearer::Accepted,
             None => Bearer::Unheard,
         };

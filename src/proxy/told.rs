@@ -266,7 +266,7 @@ impl Rooms {
     ///
     /// A guest's principal name is its home tenant's, and may be somebody else's here.
     pub(super) fn learn_names(&self, caller: &Caller, now: Time) {
-        let principal = &caller.principal;
+        let principal = caller.principal();
         if principal.is_guest() {
             return;
         }

@@ -39,7 +39,7 @@ impl Facts {
         demand: Demand,
         now: Time,
     ) -> Self {
-        let principal = &caller.principal;
+        let principal = caller.principal();
         let addressed = Subject::of(&photo.owner, principal);
         let space = addressed.space(principal, caller.credential);
         // JSON repeats the name it was asked by, so only pictures go by the canonical name.
@@ -129,7 +129,7 @@ impl Facts {
 
     /// The keys that Graph's word about the caller may open to it, if the token says the truth.
     pub(super) fn may_become_readable(&self, rooms: &Rooms) -> Vec<Key> {
-        let unproven = self.caller.proof.is_none();
+        let unproven = self.caller.proof().is_none();
         let own = unproven.then(|| self.own_key.clone());
         let shared = match &self.shared_key {
             Some(_) => None,

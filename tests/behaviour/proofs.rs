@@ -160,7 +160,7 @@ async fn a_proof_is_renewed_behind_a_hit_so_that_steady_callers_never_wait() {
         let mut headers = http::HeaderMap::new();
         headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
         let caller = identity.caller(&headers, world.clock.now()).unwrap();
-        caller.proof.map(|proof| proof.asked)
+        caller.proof().map(|proof| proof.asked)
     };
     for half_minute in 1..=240 {
         world.later(30 * SECOND);

@@ -1,5 +1,6 @@
 //! Tables of this room: who a token says it is, what it covers, and how long it is believed.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -96,7 +97,7 @@ fn whoever_cannot_be_told_from_a_guest_is_one() {
         ),
     ] {
         let found = caller(&identity, &claims(changes.clone()))
-            .principal
+            .principal()
             .is_guest();
         assert_eq!(found, guest, "{changes}");
     }
@@ -130,20 +131,20 @@ fn a_token_that_is_not_plainly_readable_is_its_own_principal() {
     let now = Clock::by_hand().now();
     for odd in odd {
         let one = identity.caller(&bearer(&odd), now).unwrap();
-        assert_eq!(one.principal.tenant(), None, "{odd}");
-        assert_eq!(one.principal.user(), None);
-        assert!(one.principal.is_guest());
+        assert_eq!(one.principal().tenant(), None, "{odd}");
+        assert_eq!(one.principal().user(), None);
+        assert!(one.principal().is_guest());
         let again = identity.caller(&bearer(&odd), now).unwrap();
-        assert_eq!(one.principal.id(), again.principal.id());
+        assert_eq!(one.principal().id(), again.principal().id());
         let other = identity.caller(&bearer(&format!("{odd}x")), now).unwrap();
-        assert_ne!(one.principal.id(), other.principal.id());
+        assert_ne!(one.principal().id(), other.principal().id());
     }
 }
 
 #[test]
 fn two_tokens_are_one_principals_only_when_everything_that_counts_is_the_same() {
     let identity = room(Sharing::Verified);
-    let id = |changes| caller(&identity, &claims(changes)).principal.id();
+    let id = |changes| caller(&identity, &claims(changes)).principal().id();
     let one = id(json!({}));
     for same in [
         json!({"exp": 1_999_999_999}),
@@ -245,7 +246,7 @@ fn the_tables_cover_what_is_documented_and_nothing_else() {
         (delegated("User.ReadBasic.All"), PhotoOwner::Me, false),
     ] {
         let caller = caller(&identity, &claims(claimed.clone()));
-        let subject = Subject::of(&owner, &caller.principal);
+        let subject = Subject::of(&owner, caller.principal());
         let found = identity.contributes_to(&caller, &owner, &subject).is_some();
         assert_eq!(found, covered, "{claimed} {owner:?}");
         // Covered is not given: nothing is proven.
@@ -276,6 +277,126 @@ fn a_refusal_wins_over_every_question_asked_before_it() {
     clock.advance(Duration::from_secs(1));
     assert!(identity.accepted(&one, clock.now(), clock.now()).is_some());
     assert!(identity.still_proven(&one, clock.now()));
+}
+
+/// As a connection asks again: the token was seen before.
+fn proof_of(identity: &Identity, headers: &HeaderMap, now: Time) -> Option<Arc<Proof>> {
+    let caller = identity.caller(headers, now).unwrap();
+    caller.proof().cloned()
+}
+
+#[test]
+fn a_token_seen_lately_is_refused_the_moment_graph_refuses_it_and_no_other_with_it() {
+    let identity = room(Sharing::Verified);
+    let clock = Clock::by_hand();
+    let now = clock.now();
+    let tokens: Vec<HeaderMap> = (0..50)
+        .map(|n| bearer(&token(&claims(json!({"uti": n})))))
+        .collect();
+    let proofs: Vec<Arc<Proof>> = tokens
+        .iter()
+        .map(|token| {
+            let one = identity.caller(token, now).unwrap();
+            let proof = identity.accepted(&one, now, now).unwrap();
+            for _ in 0..3 {
+                let again = proof_of(&identity, token, now).unwrap();
+                assert!(Arc::ptr_eq(&again, &proof));
+            }
+            proof
+        })
+        .collect();
+    // The proofs are still in somebody's hand: that alone makes nobody a caller.
+    for (nth, token) in tokens.iter().enumerate() {
+        let one = identity.caller(token, now).unwrap();
+        identity.refused(&one.credential, now);
+        assert!(proof_of(&identity, token, now).is_none());
+        for (other, proof) in tokens.iter().zip(&proofs).skip(nth + 1) {
+            let held = proof_of(&identity, other, now).unwrap();
+            assert!(Arc::ptr_eq(&held, proof));
+        }
+    }
+}
+
+#[test]
+fn a_token_seen_lately_is_judged_by_its_newest_proof() {
+    let identity = room(Sharing::Tenant);
+    let clock = Clock::by_hand();
+    let token = bearer(&token(&claims(json!({}))));
+    let one = identity.caller(&token, clock.now()).unwrap();
+    let first = identity.accepted(&one, clock.now(), clock.now()).unwrap();
+    let seen = proof_of(&identity, &token, clock.now()).unwrap();
+    assert!(Arc::ptr_eq(&seen, &first));
+    clock.advance(Duration::from_secs(1));
+    let second = identity.accepted(&one, clock.now(), clock.now()).unwrap();
+    let seen = proof_of(&identity, &token, clock.now()).unwrap();
+    assert!(Arc::ptr_eq(&seen, &second) && !Arc::ptr_eq(&seen, &first));
+    // What Graph refuses then is refused to whoever has it, by whichever way.
+    let owner = user(OTHER);
+    let names = [Subject::of(&owner, one.principal())];
+    identity.witnessed(&second, &owner, &names, clock.now());
+    let another = user(MEMBER);
+    let others = [Subject::of(&another, one.principal())];
+    let caller = identity.caller(&token, clock.now()).unwrap();
+    assert!(identity.tenant_would_cover(&caller, &another, &others, clock.now()));
+    identity.denied(&caller.credential, OwnerKind::User, clock.now());
+    assert!(!identity.tenant_would_cover(&caller, &another, &others, clock.now()));
+}
+
+#[test]
+fn a_shorter_life_of_proofs_counts_for_tokens_seen_lately() {
+    let identity = room(Sharing::Verified);
+    let clock = Clock::by_hand();
+    let token = bearer(&token(&claims(json!({}))));
+    let one = identity.caller(&token, clock.now()).unwrap();
+    let _held = identity.accepted(&one, clock.now(), clock.now()).unwrap();
+    clock.advance(Duration::from_secs(60));
+    assert!(proof_of(&identity, &token, clock.now()).is_some());
+    assert!(!identity.reload(Sharing::Verified, Duration::from_secs(60)));
+    assert!(proof_of(&identity, &token, clock.now()).is_none());
+}
+
+/// Many tokens, so that they share counters and slots; one accepts and refuses each of them in
+/// turn, the others ask with all of them. Nobody who asks once a token is refused, and before it
+/// is accepted anew, is taken for proven.
+#[test]
+fn nobody_is_proven_between_a_refusal_and_the_next_acceptance() {
+    const TOKENS: usize = 64;
+    const TURNS: u64 = 300;
+    let identity = room(Sharing::Verified);
+    let clock = Clock::by_hand();
+    let tokens: Vec<HeaderMap> = (0..TOKENS)
+        .map(|n| bearer(&token(&claims(json!({"uti": n})))))
+        .collect();
+    // Odd while the token is refused.
+    let turns: Vec<AtomicU64> = (0..TOKENS).map(|_| AtomicU64::new(1)).collect();
+    std::thread::scope(|scope| {
+        for looker in 0..2 {
+            let (identity, clock, tokens, turns) = (&identity, &clock, &tokens, &turns);
+            scope.spawn(move || {
+                let mut at = looker;
+                while turns[TOKENS - 1].load(Ordering::SeqCst) < 2 * TURNS {
+                    at = (at + 1) % TOKENS;
+                    let before = turns[at].load(Ordering::SeqCst);
+                    let proof = proof_of(identity, &tokens[at], clock.now());
+                    let after = turns[at].load(Ordering::SeqCst);
+                    let was_refused = before == after && before % 2 == 1;
+                    assert!(!was_refused || proof.is_none(), "token {at}, turn {before}");
+                }
+            });
+        }
+        for _ in 0..TURNS {
+            for (token, turn) in tokens.iter().zip(&turns) {
+                clock.advance(Duration::from_millis(1));
+                let now = clock.now();
+                let one = identity.caller(token, now).unwrap();
+                turn.fetch_add(1, Ordering::SeqCst);
+                assert!(identity.accepted(&one, now, now).is_some());
+                assert!(proof_of(&identity, token, now).is_some());
+                identity.refused(&one.credential, now);
+                turn.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    });
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl Budget {
     }
 
     fn named(caller: &Caller, teams: bool) -> Self {
-        let whose = match (caller.principal.tenant(), caller.principal.client()) {
+        let whose = match (caller.principal().tenant(), caller.principal().client()) {
             (Some(tenant), Some(client)) => Whose::Application {
                 tenant,
                 client: client.into(),
