@@ -2,7 +2,8 @@
 //!
 //! `cargo bench --bench rooms`; words choose benches by name. The same request as in
 //! `benches/hits`: a photo of one of 1,000 owners, a token of 1,800 bytes. `whole` is all of them
-//! together, without the listener.
+//! together, without the listener. Where there are more, they are asked for in an order that the
+//! processor cannot foresee, so that each is a way to memory.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -11,12 +12,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use divan::{AllocProfiler, Bencher, black_box};
 use graph_photo_proxy::app::App;
-use graph_photo_proxy::cache::{Authority, Held, Key, Lookup};
-use graph_photo_proxy::clock::Clock;
+use graph_photo_proxy::cache::keep::Answered;
+use graph_photo_proxy::cache::{Authority, Cache, Held, Key, Kind, Lookup, Place};
+use graph_photo_proxy::clock::{Clock, Time};
 use graph_photo_proxy::config::Config;
+use graph_photo_proxy::identity::{Space, Subject};
 use graph_photo_proxy::render::{Answer, Asked, Body, CacheStatus, Outcome, Shape, Wire};
-use graph_photo_proxy::route::{self, PhotoRequest, Recognition};
-use http::{HeaderMap, Method, Request, Response, Uri, header};
+use graph_photo_proxy::route::{self, Guid, ObjectId, PhotoOwner, PhotoRequest, Recognition, View};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::Empty;
 use tokio::runtime::Runtime;
 
@@ -24,6 +27,8 @@ use tokio::runtime::Runtime;
 static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
 
 const OWNERS: usize = 1_000;
+/// Goes to one after another of as many as there are in an order of its own: a prime.
+const STRIDE: usize = 611_953;
 
 fn main() {
     divan::main();
@@ -44,7 +49,7 @@ fn request(target: &str, token: &str) -> Request<Empty<Bytes>> {
 }
 
 fn token(nth: usize) -> String {
-    format!("{nth:04}{}", "aZ3-_".repeat(360))
+    format!("{nth:06}{}", "aZ3-_".repeat(360))
 }
 
 /// The proxy with every photo held, and its upstream.
@@ -56,6 +61,10 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        Self::of(OWNERS)
+    }
+
+    fn of(owners: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let upstream = format!("http://{}", listener.local_addr().expect("an address"));
         std::thread::spawn(move || {
@@ -70,6 +79,8 @@ impl World {
         let settings = [
             ("listen", "127.0.0.1:0"),
             ("admin", "off"),
+            ("cache_memory", "4GiB"),
+            ("proofs", "1000000"),
             ("upstream", upstream.as_str()),
         ];
         let config = Config::with(settings).expect("settings");
@@ -77,7 +88,7 @@ impl World {
             .block_on(async { App::bind_with(config, Clock::by_hand()) })
             .expect("the proxy");
         runtime.block_on(async {
-            for owner in 0..OWNERS {
+            for owner in 0..owners {
                 app.proxy().answer(request(&target(owner), &token(0))).await;
             }
         });
@@ -162,27 +173,101 @@ fn recognise(bencher: Bencher<'_, '_>, what: &str) {
     });
 }
 
-#[divan::bench(args = ["seen", "unknown"])]
-fn credential(bencher: Bencher<'_, '_>, what: &str) {
-    let world = World::new();
+/// The caller of a token that Graph has accepted, one of so many.
+#[divan::bench(args = [1, 1_000, 100_000], sample_size = 16, sample_count = 2_000)]
+fn credential(bencher: Bencher<'_, '_>, tokens: usize) {
+    let world = World::of(1);
     let rooms = world.app.rooms();
-    let nth = usize::from(what == "unknown");
-    let request = request(&target(0), &token(nth));
+    let now = rooms.clock.now();
+    for nth in 0..tokens {
+        let request = request(&target(0), &token(nth));
+        let caller = rooms.identity.caller(request.headers(), now);
+        let caller = caller.expect("a token");
+        let proof = rooms.identity.accepted(&caller, now, now);
+        assert!(proof.is_some(), "nothing speaks against it");
+    }
+    // Each is seen once more when all are accepted.
+    for nth in 0..tokens {
+        let _ = rooms
+            .identity
+            .caller(request(&target(0), &token(nth)).headers(), now);
+    }
+    let mut nth = 0;
+    bencher
+        .with_inputs(|| {
+            nth = (nth + STRIDE) % tokens;
+            request(&target(0), &token(nth))
+        })
+        .bench_local_refs(|request| rooms.identity.caller(black_box(request.headers()), now));
+}
+
+#[divan::bench]
+fn credential_unknown(bencher: Bencher<'_, '_>) {
+    let world = World::of(1);
+    let rooms = world.app.rooms();
+    let request = request(&target(0), &token(1));
     let now = rooms.clock.now();
     bencher.bench_local(|| rooms.identity.caller(black_box(request.headers()), now));
 }
 
-#[divan::bench]
-fn lookup(bencher: Bencher<'_, '_>) {
-    let world = World::new();
+/// What is held under a key, one of so many.
+#[divan::bench(args = [1_000, 100_000], sample_size = 16, sample_count = 2_000)]
+fn lookup(bencher: Bencher<'_, '_>, owners: usize) {
+    let world = World::of(1);
     let rooms = world.app.rooms();
-    let keys: Vec<Key> = (0..OWNERS).map(|owner| world.key(owner)).collect();
-    let mut keys = keys.iter().cycle();
-    let now = rooms.clock.now();
-    bencher.bench_local(|| {
-        let key = keys.next().expect("a cycle has no end");
-        rooms.cache.lookup(black_box(key), key.partition, now)
-    });
+    let (now, first) = (rooms.clock.now(), world.key(0));
+    let keys: Vec<Key> = (0..owners).map(|owner| key_of(&first, owner)).collect();
+    for (owner, key) in keys.iter().enumerate() {
+        keep(&rooms.cache, key, owner, now);
+        rooms.cache.lookup(key, key.partition, now);
+    }
+    let mut nth = 0;
+    bencher
+        .with_inputs(|| {
+            nth = (nth + STRIDE) % owners;
+            keys.get(nth).expect("one of them").clone()
+        })
+        .bench_local_refs(|key| rooms.cache.lookup(black_box(key), key.partition, now));
+}
+
+/// The same key for another owner.
+fn key_of(first: &Key, owner: usize) -> Key {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&(owner as u64).to_be_bytes());
+    Key {
+        owner: PhotoOwner::User(ObjectId::Guid(Guid(id))),
+        view: View::Metadata,
+        ..first.clone()
+    }
+}
+
+/// Holds metadata under a key.
+fn keep(cache: &Cache, key: &Key, owner: usize, now: Time) {
+    let PhotoOwner::User(id) = &key.owner else {
+        return;
+    };
+    let place = Place {
+        own: key.partition,
+        subject: Subject::User(id.clone()),
+        space: Space::Tenant(Guid([1; 16])),
+        view: View::Metadata,
+        current: None,
+        keys: vec![key.clone()],
+    };
+    let body =
+        format!(r#"{{"@odata.mediaContentType":"image/jpeg","id":"{owner:08}","width":240}}"#);
+    let mut fields = HeaderMap::new();
+    let json = HeaderValue::from_static("application/json");
+    fields.insert(header::CONTENT_TYPE, json);
+    let answered = Answered {
+        status: StatusCode::OK,
+        fields: &fields,
+        bytes: body.into(),
+        asked: now,
+        born: cache.doubts.born(),
+    };
+    let kept = cache.keep(&place, Kind::Json, answered, None, now);
+    assert_eq!(kept.not_stored, None);
 }
 
 fn render<S: Shape>(bencher: Bencher<'_, '_>) {
