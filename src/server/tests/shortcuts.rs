@@ -1,7 +1,7 @@
 //! What is answered past hyper: the same bytes, in the same place.
 
 use proptest::prelude::*;
-use tokio::io::BufReader;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use super::super::fuzzing::is_read_as_by_hyper;
 use super::*;
@@ -179,6 +179,8 @@ async fn a_large_answer_that_is_taken_slowly_is_whole_and_the_next_one_follows_i
     let large = get("/held/1000000");
     for next in [get("/held/2"), get("/a"), large.clone()] {
         stream.write_all(large.bytes.as_bytes()).await.unwrap();
+        // Read before the next one comes, however late it is read.
+        stream.fill_buf().await.unwrap();
         stream.write_all(next.bytes.as_bytes()).await.unwrap();
         expect(&mut stream, &large).await;
         expect(&mut stream, &next).await;
