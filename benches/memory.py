@@ -3,12 +3,17 @@
 
     cargo build --release --no-default-features --features jemalloc
     benches/memory.py target/release/graph-photo-proxy [NAME=VALUE ...] [--cache 256MiB]
+    benches/memory.py target/release/graph-photo-proxy over
 
 10,000 people have photos of about 60 KB, 20,000 thumbnails of about 2 KB (sizes vary by half, as
 people's do). Everybody's is asked for once through the proxy; then again in two more companies of the
 same size, so that with a small --cache every photo pushes others out; then all is purged. NAME=VALUE
 goes into the binary's environment: LD_PRELOAD tries another allocator on a binary built without the
 feature `jemalloc`. One line a step, in MiB.
+
+`over` says what is taken beside the photos themselves: 10,000 photos of exactly 60,000 bytes, 10,000 of
+2,000, and 60,000 answers of metadata, a process each; in bytes for each of them, once all are held, and
+after they have been given out twice. What the process has before the first of them is taken off.
 """
 
 import asyncio
@@ -118,8 +123,61 @@ class Server:
         return {"accounted": float(held[0].split()[1]), "resident": resident, "most": most}
 
 
+def alike(length):
+    """A Graph whose photos are all of this length, and its metadata as long as Graph's."""
+
+    async def graph(reader, writer):
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                name = head.split(b"/users/", 1)[1][:36]
+                if b"/$value " in head:
+                    kind, body = "image/jpeg", NOISE[:length]
+                else:
+                    kind = "application/json;odata.metadata=minimal"
+                    body = (b'{"@odata.context":"https://graph.microsoft.com/v1.0/$metadata#users(\'%s\')/photo/$entity",'
+                            b'"@odata.mediaContentType":"image/jpeg","@odata.mediaEtag":"W/\\"%s\\"","id":"648X648",'
+                            b'"height":648,"width":648}' % (name, name))
+                fields = (f'HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nETag: "{name.decode()}"\r\n'
+                          f"Date: Thu, 01 Jan 2026 00:00:00 GMT\r\nContent-Length: {len(body)}\r\n\r\n")
+                writer.write(fields.encode() + body)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            writer.close()
+
+    return graph
+
+
+async def over(binary, what, count, length):
+    """What so many answers take, in bytes each."""
+    def requests(company, numbers):
+        asked = [numbered(company, number) for number in numbers]
+        return asked if length else [request.replace(b"/photo/$value", b"/photo") for request in asked]
+
+    async def all_of(asked):
+        await asyncio.gather(*(ask(server.listen, asked[at::CONNECTIONS]) for at in range(CONNECTIONS)))
+
+    async with Server(binary, alike(length), **{"cache-memory": "4GiB"}) as server:
+        # What the first requests leave behind is none of the answers'.
+        await all_of(requests(0, range(200)) * 2)
+        before = await server.settled()
+        said = []
+        for times in (1, 2):
+            await all_of(requests(1, range(count)) * times)
+            now = await server.settled()
+            said.append([(now[of] - before[of]) / count for of in ("resident", "accounted")])
+    (held, counted), (given, _) = said
+    share = f" ({given / length - 1:.1%} over its length)" if length else ""
+    print(f"{what:22} held {held:8,.0f}  given out {given:8,.0f}{share}  counted as {counted:8,.0f}", flush=True)
+
+
 async def main():
     arguments = sys.argv[1:]
+    if arguments[1:] == ["over"]:
+        await over(arguments[0], "photo of 60,000 bytes", 10_000, 60_000)
+        await over(arguments[0], "photo of 2,000 bytes", 10_000, 2_000)
+        await over(arguments[0], "metadata", 60_000, 0)
+        return
     cache = "1GiB"
     if "--cache" in arguments:
         at = arguments.index("--cache")

@@ -10,7 +10,7 @@
 //! Never touches the network, the system clock (`now` is an argument) or a token.
 //!
 //! Read [`key`], then [`stored`], [`freshness`], [`demand`], [`admission`], [`doubt`],
-//! [`keep`], and [`store`].
+//! [`keep`], and [`store`] with `table`.
 
 pub mod admission;
 pub mod alias;
@@ -22,12 +22,13 @@ mod fields;
 pub mod freshness;
 pub mod keep;
 pub mod key;
-mod near;
+mod order;
 pub mod purge;
 mod refusal;
 mod slots;
 pub mod store;
 pub mod stored;
+mod table;
 
 #[cfg(test)]
 mod tests;

@@ -3,17 +3,14 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use equivalent::Equivalent;
-use moka::Expiry;
-use moka::notification::RemovalCause;
 
 use super::key::{BodyKey, CurrentKey, Key};
 use super::stored::{StoredBody, StoredResponse};
 
-/// What an entry weighs besides its bytes: key, head and moka's own bookkeeping.
+/// What an entry weighs besides its bytes: key, head and its place.
 const ENTRY_OVERHEAD: u32 = 1_024;
 /// The same for an answer that has its bytes with it, and so is the only entry that weighs for its
 /// place among what was found lately and its head as it is sent, too. Seen with 60,000 answers of
@@ -47,14 +44,19 @@ pub(super) enum RefKey<'a> {
     Body(&'a BodyKey),
 }
 
-impl Hash for SlotKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
+impl SlotKey {
+    pub(super) fn borrowed(&self) -> RefKey<'_> {
         match self {
             Self::Response(key) => RefKey::Response(key),
             Self::Current(key) => RefKey::Current(key),
             Self::Body(key) => RefKey::Body(key),
         }
-        .hash(state);
+    }
+}
+
+impl Hash for SlotKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.borrowed().hash(state);
     }
 }
 
@@ -68,8 +70,9 @@ impl Hash for RefKey<'_> {
     }
 }
 
-impl Equivalent<SlotKey> for RefKey<'_> {
-    fn equivalent(&self, key: &SlotKey) -> bool {
+impl RefKey<'_> {
+    /// Whether it is this key.
+    pub(super) fn is(&self, key: &SlotKey) -> bool {
         match (self, key) {
             (Self::Response(a), SlotKey::Response(b)) => *a == b,
             (Self::Current(a), SlotKey::Current(b)) => *a == b,
@@ -87,13 +90,6 @@ pub(super) enum Slot {
 }
 
 impl Slot {
-    pub(super) fn response(&self) -> Option<&StoredResponse> {
-        match self {
-            Self::Response(response) => Some(response),
-            Self::Body(..) => None,
-        }
-    }
-
     pub(super) fn weight(&self) -> u32 {
         let (bytes, overhead) = match self {
             Self::Response(response) => match &response.body {
@@ -107,7 +103,8 @@ impl Slot {
             .saturating_add(overhead)
     }
 
-    fn hold(&self) -> Duration {
+    /// How long it is held at all; freshness is our own sum, with time handed in.
+    pub(super) fn hold(&self) -> Duration {
         match self {
             Self::Response(response) => response.freshness.hold,
             Self::Body(_, hold) => *hold,
@@ -115,28 +112,20 @@ impl Slot {
     }
 }
 
-/// How long a slot is held at all; freshness is our own sum, with time handed in. Never `None`,
-/// which moka's timer wheel was once unsound with.
-pub(super) struct Holds;
-
-impl Expiry<SlotKey, Slot> for Holds {
-    fn expire_after_create(&self, _: &SlotKey, slot: &Slot, _: Instant) -> Option<Duration> {
-        Some(slot.hold())
-    }
-
-    fn expire_after_update(
-        &self,
-        _: &SlotKey,
-        slot: &Slot,
-        _: Instant,
-        _: Option<Duration>,
-    ) -> Option<Duration> {
-        Some(slot.hold())
-    }
+/// Why an entry has gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// Its time is over.
+    Expired,
+    /// It was purged, or is in doubt.
+    Purged,
+    /// A later answer has taken its place.
+    Replaced,
+    /// Others needed the room.
+    Size,
 }
 
-/// How many entries have gone, and why. Counted by the store's own bookkeeping, so a removal
-/// shows once [`maintain`](super::Cache::maintain) has run.
+/// How many entries have gone, and why.
 #[derive(Debug, Default)]
 pub struct Removals {
     expired: AtomicU64,
@@ -146,12 +135,12 @@ pub struct Removals {
 }
 
 impl Removals {
-    pub(super) fn note(&self, cause: RemovalCause) {
+    pub(super) fn note(&self, cause: Cause) {
         let count = match cause {
-            RemovalCause::Expired => &self.expired,
-            RemovalCause::Explicit => &self.purged,
-            RemovalCause::Replaced => &self.replaced,
-            RemovalCause::Size => &self.crowded_out,
+            Cause::Expired => &self.expired,
+            Cause::Purged => &self.purged,
+            Cause::Replaced => &self.replaced,
+            Cause::Size => &self.crowded_out,
         };
         count.fetch_add(1, Ordering::Relaxed);
     }
