@@ -30,7 +30,9 @@ pub fn part(id: &str, held: &Held) -> String {
     let mut fields = Map::new();
     fields.insert("Cache-Control".into(), cache_control.into());
     show(&stored.fields, &mut fields);
-    if let Some(etag) = stored.etag().and_then(|etag| etag.to_str().ok()) {
+    if let Some(etag) = stored.etag()
+        && let Ok(etag) = etag.to_str()
+    {
         fields.insert("ETag".into(), etag.into());
     }
     let picture = stored.kind == Kind::Media;
@@ -66,7 +68,9 @@ pub fn all<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
 
 fn show(stored: &StoredFields, fields: &mut Map<String, Value>) {
     for (name, shown) in &SHOWN {
-        if let Some(text) = stored.get(name).and_then(|value| value.to_str().ok()) {
+        if let Some(value) = stored.get(name)
+            && let Ok(text) = value.to_str()
+        {
             fields.insert((*shown).into(), text.into());
         }
     }

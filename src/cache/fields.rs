@@ -1,6 +1,5 @@
 //! Which fields of an answer are kept with it, and in which shape. Pure.
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::freshness::http_date;
@@ -21,10 +20,20 @@ static STORED_FIELDS: [HeaderName; StoredFields::MOST] = [
     HeaderName::from_static("odata-version"),
 ];
 
-/// The kept fields of one answer: a value for each name that may be kept, so that an answer
-/// takes a third of what a map would, and a hit finds them without hashing.
+/// The kept fields of one answer, as they are sent with it: written once, in one allocation of
+/// their own, and a hit only copies them.
+///
+/// What a connection yields is a slice that keeps its whole read buffer alive, tens of kilobytes
+/// with each photo that no bound would count.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct StoredFields([Option<HeaderValue>; StoredFields::MOST]);
+pub struct StoredFields {
+    /// Each behind the end of the line before it (RFC 9112 §5).
+    lines: Box<[u8]>,
+    /// Where the value of each name that may be kept ends; where one is not there, as before it.
+    ends: [u32; StoredFields::MOST],
+    /// Whether the tag is one of ours, and so no field of Graph's.
+    own_tag: bool,
+}
 
 impl StoredFields {
     /// How many fields may be kept.
@@ -36,64 +45,151 @@ impl StoredFields {
         let languages = listed(fields, &header::CONTENT_LANGUAGE);
         let mut values = [None; Self::MOST];
         for (name, value) in STORED_FIELDS.iter().zip(&mut values) {
-            *value = match *name {
+            let kept = match *name {
                 _ if is_for_one_hop(name, fields) => None,
                 header::CONTENT_LANGUAGE => languages.as_ref(),
                 _ => fields.get(name),
             };
+            *value = kept.map(HeaderValue::as_bytes);
         }
-        Self(copied(values))
+        Self::written(values, false)
     }
 
-    /// The value of a field, where it is kept.
-    pub fn get(&self, name: &HeaderName) -> Option<&HeaderValue> {
-        let at = STORED_FIELDS.iter().position(|kept| kept == name)?;
-        self.0.get(at)?.as_ref()
+    /// Writes the lines. What were field values stay ones.
+    fn written(values: [Option<&[u8]>; Self::MOST], own_tag: bool) -> Self {
+        let all = || STORED_FIELDS.iter().zip(&values);
+        let length = all().filter_map(|(name, value)| Some(before(name) + (*value)?.len()));
+        let mut lines = Vec::with_capacity(length.sum());
+        let mut ends = [0; Self::MOST];
+        for ((name, value), end) in all().zip(&mut ends) {
+            if let Some(value) = value {
+                for part in [b"\r\n", name.as_str().as_bytes(), b": ", value] {
+                    lines.extend_from_slice(part);
+                }
+            }
+            // A head of more than four gigabytes is never read.
+            *end = u32::try_from(lines.len()).unwrap_or(u32::MAX);
+        }
+        Self {
+            lines: lines.into_boxed_slice(),
+            ends,
+            own_tag,
+        }
     }
 
-    /// Whether a field is kept.
+    /// The value of a field of Graph's, where it is kept.
+    pub fn get(&self, name: &HeaderName) -> Option<HeaderValue> {
+        if self.own_tag && *name == header::ETAG {
+            return None;
+        }
+        HeaderValue::from_bytes(self.value(name)?).ok()
+    }
+
+    /// Whether a field of Graph's is kept.
     pub fn contains_key(&self, name: &HeaderName) -> bool {
-        self.get(name).is_some()
+        !(self.own_tag && *name == header::ETAG) && self.value(name).is_some()
     }
 
-    /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = (&'static HeaderName, &HeaderValue)> {
-        let all = STORED_FIELDS.iter().zip(&self.0);
-        all.filter_map(|(name, value)| value.as_ref().map(|value| (name, value)))
+    /// The tag, Graph's or our own.
+    pub fn tag(&self) -> Option<HeaderValue> {
+        HeaderValue::from_bytes(self.value(&header::ETAG)?).ok()
+    }
+
+    /// All of them, our own tag included.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static HeaderName, &[u8])> {
+        let all = STORED_FIELDS.iter().zip(self.values());
+        all.filter_map(|(name, value)| value.map(|value| (name, value)))
+    }
+
+    /// The same, as HTTP/1.1 sends them: each behind the end of the line before it.
+    pub fn lines(&self) -> &[u8] {
+        &self.lines
     }
 
     /// Which of the fields that may be kept are, a bit for each.
     pub(crate) fn set(&self) -> usize {
-        let bits = self
-            .0
-            .iter()
-            .rev()
-            .map(|value| usize::from(value.is_some()));
-        bits.fold(0, |set, bit| set << 1 | bit)
+        let bits = self.values().map(|value| usize::from(value.is_some()));
+        bits.into_iter().rev().fold(0, |set, bit| set << 1 | bit)
     }
 
-    /// Takes the values of others over these, but for those that describe what they come with:
+    /// With a tag of ours, where Graph gave none.
+    pub(super) fn tagged(self, tag: &HeaderValue) -> Self {
+        if self.value(&header::ETAG).is_some() {
+            return self;
+        }
+        let mut values = self.values();
+        for (_, value) in STORED_FIELDS
+            .iter()
+            .zip(&mut values)
+            .filter(is(&header::ETAG))
+        {
+            *value = Some(tag.as_bytes());
+        }
+        Self::written(values, true)
+    }
+
+    /// With the values of others over these, but for those that describe what they come with:
     /// a 304's `Content-Type` describes nothing, its `ETag` is the one that was sent.
-    pub(super) fn update(&mut self, others: Self) {
-        for ((name, value), other) in STORED_FIELDS.iter().zip(&mut self.0).zip(others.0) {
+    pub(super) fn updated(&self, others: &Self) -> Self {
+        let mut values = self.values();
+        for ((name, value), other) in STORED_FIELDS.iter().zip(&mut values).zip(others.values()) {
             if *name != header::CONTENT_TYPE && *name != header::ETAG && other.is_some() {
                 *value = other;
             }
         }
+        Self::written(values, self.own_tag)
     }
 
     /// With the time it was received as its `Date`, where Graph gave none that can be read
     /// (RFC 9110 §6.6.1).
-    pub(super) fn dated(mut self, received: Time) -> Self {
-        if self.get(&header::DATE).and_then(http_date).is_none() {
-            let text = httpdate::fmt_http_date(received.wall());
-            let date = STORED_FIELDS.iter().zip(&mut self.0);
-            for (_, value) in date.filter(|(name, _)| **name == header::DATE) {
-                *value = HeaderValue::try_from(text.as_str()).ok();
-            }
+    pub(super) fn dated(self, received: Time) -> Self {
+        if self
+            .get(&header::DATE)
+            .as_ref()
+            .and_then(http_date)
+            .is_some()
+        {
+            return self;
         }
-        self
+        let text = httpdate::fmt_http_date(received.wall());
+        let mut values = self.values();
+        for (_, value) in STORED_FIELDS
+            .iter()
+            .zip(&mut values)
+            .filter(is(&header::DATE))
+        {
+            *value = Some(text.as_bytes());
+        }
+        Self::written(values, self.own_tag)
     }
+
+    fn value(&self, name: &HeaderName) -> Option<&[u8]> {
+        self.iter()
+            .find(|(kept, _)| *kept == name)
+            .map(|(_, value)| value)
+    }
+
+    fn values(&self) -> [Option<&[u8]>; Self::MOST] {
+        let mut values = [None; Self::MOST];
+        let mut begin = 0;
+        for ((name, value), end) in STORED_FIELDS.iter().zip(&mut values).zip(self.ends) {
+            let end = usize::try_from(end).unwrap_or(usize::MAX);
+            // Empty where the field is not there, and at least its name where it is.
+            *value = self.lines.get(begin + before(name)..end);
+            begin = end;
+        }
+        values
+    }
+}
+
+/// How much of a line stands before the value: its beginning, the name, a colon and a space.
+fn before(name: &HeaderName) -> usize {
+    2 + name.as_str().len() + 2
+}
+
+/// Whether a value is the one of that name.
+fn is<T>(name: &HeaderName) -> impl Fn(&(&HeaderName, T)) -> bool {
+    move |(kept, _)| *kept == name
 }
 
 /// All lines of a field that is a list, as one (RFC 9110 §5.3).
@@ -106,26 +202,6 @@ fn listed(fields: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
         list.extend_from_slice(more.as_bytes());
     }
     HeaderValue::from_bytes(&list).ok()
-}
-
-/// Values in one allocation of their own. What a connection yields is a slice that keeps its
-/// whole read buffer alive, tens of kilobytes with each photo that no bound would count; and
-/// each on its own would be a way of its own to memory for every hit.
-fn copied<const N: usize>(values: [Option<&HeaderValue>; N]) -> [Option<HeaderValue>; N] {
-    let length = values.iter().flatten().map(|value| value.len()).sum();
-    let mut text = Vec::with_capacity(length);
-    for value in values.iter().flatten() {
-        text.extend_from_slice(value.as_bytes());
-    }
-    let whole = Bytes::from(text);
-    let mut begin = 0;
-    values.map(|value| {
-        let value = value?;
-        let slice = whole.slice(begin..begin + value.len());
-        begin += value.len();
-        // What was a field value stays one.
-        HeaderValue::from_maybe_shared(slice).ok()
-    })
 }
 
 fn is_for_one_hop(name: &HeaderName, fields: &HeaderMap) -> bool {

@@ -16,9 +16,7 @@ use super::freshness::Freshness;
 use super::key::BodyKey;
 use super::slots::{Cause, RefKey, Slot, SlotKey};
 use super::store::{Cache, Place};
-use super::stored::{
-    Held, HeldBytes, Kind, Popularity, Rendered, SharedBody, StoredBody, StoredResponse,
-};
+use super::stored::{Held, HeldBytes, Kind, Popularity, SharedBody, StoredBody, StoredResponse};
 use crate::clock::Time;
 
 /// An answer of Graph, whole.
@@ -62,18 +60,15 @@ impl Cache {
         let freshness = Freshness::of(&self.config(), kind, answered.fields, now, self.jitter());
         let fields = StoredFields::of(answered.fields).dated(now);
         let (body, slot, bytes) = body(place, kind, &fields, answered.bytes, before);
-        let own_etag = match &body {
-            StoredBody::Shared(body) if !fields.contains_key(&header::ETAG) => {
-                Some(own_etag(body.key.digest()))
-            }
-            _ => None,
+        let fields = match &body {
+            StoredBody::Shared(body) => fields.tagged(&own_etag(body.key.digest())),
+            StoredBody::Inline(_) => fields,
         };
         let response = StoredResponse {
             status: answered.status,
             kind,
             length: bytes.len() as u64,
             fields,
-            own_etag,
             body,
             asked: answered.asked,
             freshness,
@@ -81,7 +76,6 @@ impl Cache {
             subject: place.subject.clone(),
             space: place.space,
             popularity: Popularity::default(),
-            rendered: Rendered::default(),
         };
         let held = Held {
             response: Arc::new(response),
@@ -108,8 +102,8 @@ impl Cache {
         let config = self.config();
         let freshness = Freshness::of(&config, kind, answered, now, self.jitter());
         let freshness = freshness.retaining(&config, &before.response.freshness, answered);
-        let mut fields = before.response.fields.clone();
-        fields.update(StoredFields::of(answered).dated(now));
+        let fields = StoredFields::of(answered).dated(now);
+        let fields = before.response.fields.updated(&fields);
         let (body, slot) = again(&before.response.body, &before.bytes);
         let response = StoredResponse {
             fields,
@@ -224,7 +218,7 @@ fn body(
         let (body, slot) = again(&before.response.body, &before.bytes);
         return (body, slot, Bytes::clone(&before.bytes));
     }
-    let key = BodyKey::new(current, fields.get(&header::ETAG), &bytes);
+    let key = BodyKey::new(current, fields.get(&header::ETAG).as_ref(), &bytes);
     let (body, slot) = SharedBody::new(key, &bytes);
     (StoredBody::Shared(body), Some(slot), bytes)
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -83,10 +83,8 @@ pub struct StoredResponse {
     pub status: StatusCode,
     /// What kind of answer it is.
     pub kind: Kind,
-    /// Graph's fields, those that are kept.
+    /// Graph's fields, those that are kept; and our own strong tag, where Graph gave none.
     pub fields: StoredFields,
-    /// Our own strong tag, where Graph gave none.
-    pub own_etag: Option<HeaderValue>,
     /// The bytes, or where they are.
     pub body: StoredBody,
     /// Their length.
@@ -103,8 +101,6 @@ pub struct StoredResponse {
     pub space: Space,
     /// How much it is asked for.
     pub popularity: Popularity,
-    /// Its head.
-    pub rendered: Rendered,
 }
 
 /// How much an answer is asked for towards the end of its lifetime.
@@ -145,12 +141,12 @@ impl StoredResponse {
     }
 
     /// The tag callers see: Graph's, or our own.
-    pub fn etag(&self) -> Option<&HeaderValue> {
-        self.fields.get(&header::ETAG).or(self.own_etag.as_ref())
+    pub fn etag(&self) -> Option<HeaderValue> {
+        self.fields.tag()
     }
 
     /// The tag to ask Graph with: only one that Graph gave.
-    pub fn upstream_etag(&self) -> Option<&HeaderValue> {
+    pub fn upstream_etag(&self) -> Option<HeaderValue> {
         self.fields.get(&header::ETAG)
     }
 
@@ -217,24 +213,5 @@ impl Deref for HeldBytes {
 impl Default for HeldBytes {
     fn default() -> Self {
         Self::Inline(Bytes::new())
-    }
-}
-
-/// What of an answer's head is the same in every reply, as it is sent; made by whoever sends it
-/// first ([`crate::render`]).
-#[derive(Debug, Default)]
-pub struct Rendered(OnceLock<Box<[u8]>>);
-
-impl Rendered {
-    /// What was made before, or is made now.
-    pub fn or_make(&self, make: impl FnOnce() -> Box<[u8]>) -> &[u8] {
-        self.0.get_or_init(make)
-    }
-}
-
-impl Clone for Rendered {
-    /// What is cloned is changed, and another head is made of it.
-    fn clone(&self) -> Self {
-        Self::default()
     }
 }

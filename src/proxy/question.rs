@@ -417,12 +417,10 @@ impl Flown {
 /// The question: conditional where something is known, its `Accept` made of the key alone.
 pub(super) fn question(wanted: &Wanted, before: Option<&Held>) -> Ask {
     let fields = before.map(|before| &before.response.fields);
-    let if_none_match = fields.and_then(|fields| fields.get(&header::ETAG)).cloned();
+    let if_none_match = fields.and_then(|fields| fields.get(&header::ETAG));
     let if_modified_since = match if_none_match {
         Some(_) => None,
-        None => fields
-            .and_then(|fields| fields.get(&header::LAST_MODIFIED))
-            .cloned(),
+        None => fields.and_then(|fields| fields.get(&header::LAST_MODIFIED)),
     };
     let photo = &wanted.facts.photo;
     let accept = match (photo.view, photo.variant.metadata) {

@@ -131,11 +131,18 @@ fn held_reply(
 ) -> Result<Response<Body>, Problem> {
     let stored = &held.response;
     let is_ok = stored.status == StatusCode::OK;
-    let last_modified = stored.fields.get(&header::LAST_MODIFIED);
+    let is_conditional = CONDITIONS
+        .iter()
+        .any(|name| asked.headers.contains_key(name));
+    let when_asked = |value: fn(&StoredResponse) -> Option<HeaderValue>| {
+        is_conditional.then(|| value(stored)).flatten()
+    };
+    let etag = when_asked(StoredResponse::etag);
+    let last_modified = when_asked(|stored| stored.fields.get(&header::LAST_MODIFIED));
     let mut reply = Response::new(Body::empty());
     *reply.headers_mut() = fields(held, status, asked, ids, now);
     allow_other_origins(asked.headers, reply.headers_mut());
-    if is_ok && preconditions::is_unchanged(asked.headers, stored.etag(), last_modified) {
+    if is_ok && preconditions::is_unchanged(asked.headers, etag.as_ref(), last_modified.as_ref()) {
         forget_content(reply.headers_mut());
         *reply.status_mut() = StatusCode::NOT_MODIFIED;
         return Ok(reply);
@@ -145,11 +152,12 @@ fn held_reply(
     // A range of anything but a GET is no range (RFC 9110 §14.2).
     if is_ok && !asked.head && asked.headers.contains_key(header::RANGE) {
         let length = stored.length;
+        let date = stored.fields.get(&header::DATE);
         let of = Of {
             length,
-            etag: stored.etag(),
-            last_modified,
-            date: stored.fields.get(&header::DATE),
+            etag: etag.as_ref(),
+            last_modified: last_modified.as_ref(),
+            date: date.as_ref(),
         };
         match ranges::judge(asked.headers, of) {
             Ranged::Whole => {}
@@ -187,23 +195,29 @@ fn fields(
 ) -> HeaderMap {
     let stored = &held.response;
     let mut text = Text::new();
-    let mut begin = [0; 4];
+    let mut begin = [0; 4 + StoredFields::MOST];
     say(&mut text, held, status, asked, ids, now, |text, nth| {
         if let Some(begin) = begin.get_mut(nth) {
             *begin = text.here();
         }
     });
-    let [age, control, how, id] = text.values(begin);
+    let mut kept = stored.fields.iter();
+    let mut count = 0;
+    for begin in begin.iter_mut().skip(4) {
+        *begin = text.here();
+        if let Some((_, value)) = kept.next() {
+            text.bytes(value);
+            count += 1;
+        }
+    }
+    let [age, control, how, id, kept @ ..] = text.values(begin);
     let client_id = client_request_id(asked.headers).or_else(|| id.clone());
     let said = [age, control, how, id, client_id];
-    let kept = stored.fields.iter().map(|(_, value)| Some(value.clone()));
+    let kept = kept.into_iter().take(count);
 
     let mut fields = template(stored).clone();
     for (slot, value) in fields.values_mut().zip(said.into_iter().chain(kept)) {
         *slot = value.expect("digits, dashes and words of ours are header values");
-    }
-    if let Some(etag) = &stored.own_etag {
-        fields.insert(header::ETAG, etag.clone());
     }
     // On an answer that Graph has just made, `Age` would say that it has not (RFC 9111 §5.1).
     if !status.is_hit() && stored.age(now).as_secs() == 0 {
@@ -255,8 +269,8 @@ pub(super) fn written(
     if !is_plain {
         return None;
     }
-    let rest = stored.rendered.or_make(|| rest_of_head(stored));
-    if rest.is_empty() {
+    // hyper would add one.
+    if !stored.fields.contains_key(&header::DATE) {
         return None;
     }
     let room = if held.bytes.len() <= SMALL { SMALL } else { 0 };
@@ -272,7 +286,9 @@ pub(super) fn written(
         Some(client_id) => text.bytes(client_id.as_bytes()),
         None => text.again(id, end),
     }
-    text.bytes(rest);
+    text.bytes(stored.fields.lines());
+    text.push(ALWAYS_SAID);
+    text.number(stored.length);
     if request.contains_key(header::ORIGIN) {
         text.field("access-control-allow-origin", b"*");
         text.field("access-control-expose-headers", EXPOSED.as_bytes());
@@ -289,28 +305,9 @@ const BEFORE_SAID: [&str; 4] = [
     "\r\nrequest-id: ",
 ];
 
-/// What every reply says of an answer, behind [`SAID`], up to the length. Empty where hyper
-/// would add to it.
-fn rest_of_head(stored: &StoredResponse) -> Box<[u8]> {
-    if !stored.fields.contains_key(&header::DATE) {
-        return Box::default();
-    }
-    let mut fields = template(stored).clone();
-    let kept = stored.fields.iter().map(|(_, value)| value);
-    for (slot, value) in fields.values_mut().skip(SAID.len()).zip(kept) {
-        *slot = value.clone();
-    }
-    if let Some(etag) = &stored.own_etag {
-        fields.insert(header::ETAG, etag.clone());
-    }
-    let mut text = Text::new();
-    for (name, value) in fields.iter().skip(SAID.len()) {
-        text.field(name.as_str(), value.as_bytes());
-    }
-    text.push("\r\ncontent-length: ");
-    text.number(stored.length);
-    text.into_bytes().into_boxed_slice()
-}
+/// What stands behind the kept fields of a 200, as [`template`] has it, up to the length.
+const ALWAYS_SAID: &str = "\r\nvary: authorization, origin\r\nx-content-type-options: nosniff\r\n\
+     accept-ranges: bytes\r\ncontent-length: ";
 
 /// The names in the order of their values, which [`fields`] fills in; and what is always the
 /// same. One for each set of fields that Graph's answers have been seen with.

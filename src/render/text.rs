@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 
 /// Room for what a hit says.
-const ROOM: usize = 256;
+const ROOM: usize = 512;
 
 /// Text that is cut into values once it is whole.
 pub(super) struct Text(Vec<u8>);

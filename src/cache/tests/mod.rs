@@ -55,7 +55,6 @@ fn stored(config: &Config, lines: &[(&'static str, &str)]) -> StoredResponse {
         status: StatusCode::OK,
         kind: Kind::Media,
         fields: StoredFields::of(&fields),
-        own_etag: None,
         body: StoredBody::Inline(Bytes::new()),
         length: 0,
         asked: NOW,
@@ -64,6 +63,5 @@ fn stored(config: &Config, lines: &[(&'static str, &str)]) -> StoredResponse {
         subject: Subject::User(ObjectId::Guid(Guid([1; 16]))),
         space: Space::Tenant(Guid([2; 16])),
         popularity: crate::cache::stored::Popularity::default(),
-        rendered: crate::cache::stored::Rendered::default(),
     }
 }
