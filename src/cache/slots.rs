@@ -17,13 +17,20 @@ const ENTRY_OVERHEAD: u32 = 1_024;
 /// metadata that had all been given out: 1,990 bytes each.
 const INLINE_OVERHEAD: u32 = 1_792;
 
-/// What so many bytes take in memory: sizes come in classes, four to each doubling (jemalloc(3),
-/// IMPLEMENTATION NOTES), so that up to a fifth is taken and not used. Photos are counted as
-/// what they take, or the bound would be none.
+/// What so many bytes take in memory: up to 14 KiB sizes come in classes, four to each doubling
+/// (jemalloc(3), IMPLEMENTATION NOTES), so that up to a fifth is taken and not used; above, what
+/// is not used is the rest of the last page (jemalloc 5.3.1, `disable_large_size_classes`).
+/// Photos are counted as what they take, or the bound would be none.
 fn allocated(bytes: usize) -> usize {
+    /// The largest class.
+    const SMALL: usize = 14 << 10;
+    const PAGE: usize = 4 << 10;
     let Some(most) = bytes.checked_sub(1) else {
         return 0;
     };
+    if bytes > SMALL {
+        return bytes.next_multiple_of(PAGE);
+    }
     // Below 128 bytes a class is 16 bytes; above, a quarter of the power of two beneath.
     let step = 1 << most.max(64).ilog2().saturating_sub(2);
     bytes.next_multiple_of(step)
@@ -175,14 +182,17 @@ mod tests {
             (1_500, 1_536),
             (2_048, 2_048),
             (2_049, 2_560),
-            (60_000, 65_536),
-            (65_537, 81_920),
+            (12_289, 14_336),
+            (14_336, 14_336),
+            (14_337, 16_384),
+            (60_000, 61_440),
+            (65_537, 69_632),
             (4 << 20, 4 << 20),
         ] {
             assert_eq!(allocated(bytes), taken, "{bytes}");
         }
         let bytes = Arc::new(Bytes::from(vec![0; 60_000]));
         let photo = Slot::Body(bytes, Duration::ZERO);
-        assert_eq!(photo.weight(), 65_536 + ENTRY_OVERHEAD);
+        assert_eq!(photo.weight(), 61_440 + ENTRY_OVERHEAD);
     }
 }
