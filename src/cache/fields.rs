@@ -90,6 +90,12 @@ impl StoredFields {
         !(self.own_tag && *name == header::ETAG) && self.value(name).is_some()
     }
 
+    /// Whether there is a `Date`, as there is of every answer that is kept.
+    pub fn is_dated(&self) -> bool {
+        let [_, _, _, before, date, ..] = self.ends;
+        before < date
+    }
+
     /// The tag, Graph's or our own.
     pub fn tag(&self) -> Option<HeaderValue> {
         HeaderValue::from_bytes(self.value(&header::ETAG)?).ok()

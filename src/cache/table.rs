@@ -66,6 +66,10 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    pub(super) fn weight(&self) -> u64 {
+        u64::from(self.slot.weight(&self.key))
+    }
+
     /// Whether this is the first look of this step.
     fn is_first_look(&self, step: u32) -> bool {
         // Read before it is written: what all look at is written once in a step.
@@ -131,7 +135,7 @@ impl Table {
     /// Holds this under that key, in the place of what was held there. What was used longest
     /// ago goes for it; what is larger than the bound is not held at all.
     pub(super) fn insert(&self, key: SlotKey, slot: Slot, now: Time) {
-        let (weight, hold) = (u64::from(slot.weight()), slot.hold());
+        let (weight, hold) = (u64::from(slot.weight(&key)), slot.hold());
         if weight > self.bound {
             self.remove(&key.borrowed(), Cause::Size);
             return;
@@ -155,7 +159,7 @@ impl Table {
         // Whether it is there is known once its key is, which is made with its place.
         let place = self.order().take(hash, until)?;
         let entry = Arc::new(entry(place));
-        let weight = u64::from(entry.slot.weight());
+        let weight = entry.weight();
         let rehash = |entry: &Arc<Entry>| self.hasher.hash_one(&entry.key);
         match shard.entry(hash, |there| there.key == entry.key, rehash) {
             Found::Occupied(mut there) => {
@@ -218,7 +222,7 @@ impl Table {
                 if gone.is_some() {
                     self.uncount(&entry, Cause::Purged);
                     entries += 1;
-                    bytes += u64::from(entry.slot.weight());
+                    bytes += entry.weight();
                 }
             }
         }
@@ -288,8 +292,7 @@ impl Table {
     }
 
     fn uncount(&self, gone: &Entry, cause: Cause) {
-        let weight = u64::from(gone.slot.weight());
-        self.weight.fetch_sub(weight, Ordering::Relaxed);
+        self.weight.fetch_sub(gone.weight(), Ordering::Relaxed);
         if cause != Cause::Replaced {
             self.entries.fetch_sub(1, Ordering::Relaxed);
         }

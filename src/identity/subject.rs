@@ -73,6 +73,23 @@ impl Subject {
         }
     }
 
+    /// How long its name is, where it is not a GUID: so much it takes in memory each time.
+    pub(crate) fn name_length(&self) -> usize {
+        let of = |id: &ObjectId| match id {
+            ObjectId::Guid(_) => 0,
+            ObjectId::Upn(name) | ObjectId::Other(name) => name.len(),
+        };
+        match self {
+            Self::User(id) | Self::Group(id) => of(id),
+            Self::Own(_) => 0,
+            Self::Contact { mailbox, id } => mailbox.as_ref().map_or(0, of) + id.len(),
+            Self::TeamTemplate {
+                template,
+                definition,
+            } => template.as_ref().map_or(0, |id| id.len()) + definition.len(),
+        }
+    }
+
     /// The space in which this subject's name means something, as this caller sees it.
     pub fn space(&self, principal: &Principal, credential: Credential) -> Space {
         match (self, principal.tenant()) {

@@ -270,7 +270,7 @@ pub(super) fn written(
         return None;
     }
     // hyper would add one.
-    if !stored.fields.contains_key(&header::DATE) {
+    if !stored.fields.is_dated() {
         return None;
     }
     let room = if held.bytes.len() <= SMALL { SMALL } else { 0 };

@@ -405,16 +405,15 @@ async fn under_verified_the_same_bytes_are_held_once_however_graph_tags_them() {
             "{mode:?}: {entries} entries weigh {weight}, one photo {size}"
         );
         // Where conditions are ignored, others are verified by metadata, which is kept: some 300
-        // bytes each time, and 768 more than an entry without bytes. With tags that change at random
-        // it is tried once, in vain.
+        // bytes each time. With tags that change at random it is tried once, in vain.
         let asked = match mode {
             Conditional::SameTag => 7,
             Conditional::NewTag => 1,
             _ => 0,
         };
         // A photo counts as what it takes in memory, which is up to a quarter more.
-        let beyond = weight - size - entries * 1_024;
-        let most = size / 4 + asked * (768 + 400);
+        let beyond = weight.saturating_sub(size + entries * 880);
+        let most = size / 4 + asked * 400;
         assert!(beyond <= most, "{mode:?}: {beyond} bytes");
     }
 }

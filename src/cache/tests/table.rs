@@ -232,7 +232,7 @@ fn walked(cache: &Cache) -> (u64, u64) {
     let (mut entries, mut bytes) = (0, 0);
     cache.slots.sweep(|entry| {
         entries += 1;
-        bytes += u64::from(entry.slot.weight());
+        bytes += entry.weight();
         false
     });
     (entries, bytes)
