@@ -22,6 +22,16 @@ pub enum UpstreamDirectives {
     Honour,
 }
 
+/// What the process needs besides what is held, at most: itself, answers on their way, and what
+/// has been let go and is not given back yet (docs/figures.md, "Memory").
+const BESIDES: u64 = 16 << 20;
+
+/// What may be held, so that a process that may take `memory` in all keeps to it. Of very little
+/// half is for what is held, and the process takes more than was said.
+pub fn room_in(memory: u64) -> u64 {
+    memory - BESIDES.min(memory / 2)
+}
+
 /// Settings of this room.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -33,7 +43,7 @@ pub struct Config {
     pub stale_while_revalidate: Duration,
     /// How long past its lifetime an answer may be shown when Graph cannot be had.
     pub stale_if_error: Duration,
-    /// Bound on what is held, in bytes, overhead included.
+    /// Bound on what is held, in bytes, overhead included ([`room_in`]).
     pub memory: u64,
     /// The largest picture that is stored, in bytes; a larger one streams through.
     pub max_photo: usize,
@@ -41,4 +51,26 @@ pub struct Config {
     pub caller_directives: CallerDirectives,
     /// What rules freshness.
     pub upstream_directives: UpstreamDirectives,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn photos_have_room_in_any_memory_and_the_process_has_its_own() {
+        const MIB: u64 = 1 << 20;
+        for (memory, room) in [
+            (0, 0),
+            (MIB, MIB / 2),
+            (8 * MIB, 4 * MIB),
+            (16 * MIB, 8 * MIB),
+            (32 * MIB, 16 * MIB),
+            (64 * MIB, 48 * MIB),
+            (256 * MIB, 240 * MIB),
+            (1 << 40, (1 << 40) - 16 * MIB),
+        ] {
+            assert_eq!(room_in(memory), room, "{memory}");
+        }
+    }
 }

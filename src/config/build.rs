@@ -44,7 +44,7 @@ pub(super) fn build(raw: &RawConfig, mistakes: Vec<Mistake>) -> Result<Config, M
             absent_ttl: from.time("absent_ttl"),
             stale_while_revalidate: from.time("stale_while_revalidate"),
             stale_if_error: from.time("stale_if_error"),
-            memory: from.number("cache_memory"),
+            memory: cache::config::room_in(from.number("cache_memory")),
             max_photo: from.number("max_photo"),
             caller_directives: from.choice(
                 "caller_directives",

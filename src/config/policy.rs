@@ -179,7 +179,7 @@ impl Config {
         }
         if self.cache.max_photo as u64 > self.cache.memory {
             warnings.push(
-                "max_photo is larger than cache_memory: photos between the two are never stored."
+                "max_photo is larger than what cache_memory leaves for photos: those between the two are never stored."
                     .to_owned(),
             );
         }

@@ -280,7 +280,7 @@ impl Watched {
         )?;
         page.gauge(
             "cache_bound",
-            "The bound on what is held",
+            "The bound on what is held: cache_memory but for what the process needs besides",
             Some(&Unit::Bytes),
             &cache.bound(),
         )?;
