@@ -8,7 +8,8 @@
 //!
 //! Further words choose: `small`, `large`, `metadata`; `1` or `1000` tokens; `plain`, `tls1`,
 //! `tls2` (HTTP/1.1 and HTTP/2 over TLS); `no-peers`; `rounds=9`, `seconds=3`, `photos=50000`
-//! (the most that `flat` holds), and `binary=PATH` for another build of the proxy. `miss`, `storm`, `cores` and `flat` measure
+//! (the most that `flat` holds); `binary=PATH` for another build of the proxy, and `against=PATH`
+//! for one beside it in the same rounds. `miss`, `storm`, `cores` and `flat` measure
 //! something else each: see `scenarios`.
 //!
 //! The server has core 0 for itself, the generator and the simulated Graph core 1. All servers
@@ -94,6 +95,8 @@ struct Plan {
     rounds: usize,
     time: Duration,
     binary: PathBuf,
+    /// Another build, beside it.
+    against: Option<PathBuf>,
     /// How many photos are held at most.
     most: usize,
 }
@@ -122,7 +125,8 @@ impl Plan {
         let tokens = or(tokens, if quick { &[1] } else { &[1, 1_000] });
         let ways = chosen(&[("plain", 0), ("tls1", 1), ("tls2", 2)]);
         let ways = or(ways, if quick { &[0] } else { &[0, 1, 2] });
-        let binary = words.iter().find_map(|word| word.strip_prefix("binary="));
+        let path = |name: &str| words.iter().find_map(|word| word.strip_prefix(name));
+        let (binary, against) = (path("binary="), path("against="));
         let most = number("photos=")?.unwrap_or(1e6);
         let rounds = number("rounds=")?.unwrap_or(if quick { 3.0 } else { 5.0 });
         Ok(Self {
@@ -153,6 +157,7 @@ impl Plan {
                 || env!("CARGO_BIN_EXE_graph-photo-proxy").into(),
                 PathBuf::from,
             ),
+            against: against.map(PathBuf::from),
         })
     }
 }
@@ -248,11 +253,15 @@ fn one(
         graph: graph.address,
         certificate,
         binary: &plan.binary,
+        against: plan.against.as_deref(),
         kind,
         photos: world::OWNERS,
         flags: &[],
     };
     let mut who = vec![Who::Proxy];
+    if plan.against.is_some() {
+        who.push(Who::OtherBuild);
+    }
     if way == Way::Plain {
         who.extend([Who::Kernel, Who::Hyper]);
     }

@@ -30,6 +30,7 @@ impl Pair {
             graph: graph.address,
             certificate,
             binary: &plan.binary,
+            against: None,
             kind: Kind::Small,
             photos: OWNERS,
             flags: &flags,
@@ -93,6 +94,7 @@ pub(crate) fn miss(plan: &Plan, certificate: &Certificate) -> Outcome<()> {
     let peers = Who::PEERS.into_iter().filter(|_| plan.peers);
     for who in [Who::Relay, Who::Passing, Who::Proxy]
         .into_iter()
+        .chain(plan.against.as_ref().map(|_| Who::OtherBuild))
         .chain(peers)
     {
         if !who.is_here() {
@@ -103,6 +105,7 @@ pub(crate) fn miss(plan: &Plan, certificate: &Certificate) -> Outcome<()> {
             graph: graph.address,
             certificate,
             binary: &plan.binary,
+            against: plan.against.as_deref(),
             kind: Kind::Small,
             photos: OWNERS,
             flags: &[],
@@ -202,6 +205,7 @@ impl Point {
             graph: graph.address,
             certificate,
             binary: &plan.binary,
+            against: None,
             kind: Kind::Metadata,
             photos,
             flags: &flags,

@@ -24,6 +24,8 @@ pub(crate) enum Who {
     Passing,
     /// What this is about.
     Proxy,
+    /// The same of another build.
+    OtherBuild,
     Nginx,
     Haproxy,
     Varnish,
@@ -45,6 +47,7 @@ impl Who {
             Self::Relay => "relay (bare epoll)",
             Self::Passing => "bare hyper, passing on",
             Self::Proxy => "graph-photo-proxy",
+            Self::OtherBuild => "the other build",
             Self::Nginx => "nginx",
             Self::Haproxy => "HAProxy",
             Self::Varnish => "Varnish",
@@ -55,7 +58,12 @@ impl Who {
     /// The command that has to be there.
     const fn command(self) -> Option<&'static str> {
         match self {
-            Self::Kernel | Self::Hyper | Self::Relay | Self::Passing | Self::Proxy => None,
+            Self::Kernel
+            | Self::Hyper
+            | Self::Relay
+            | Self::Passing
+            | Self::Proxy
+            | Self::OtherBuild => None,
             Self::Nginx => Some("nginx"),
             Self::Haproxy => Some("haproxy"),
             Self::Varnish => Some("varnishd"),
@@ -132,6 +140,8 @@ pub(crate) struct Setting<'a> {
     pub(crate) graph: SocketAddr,
     pub(crate) certificate: &'a Certificate,
     pub(crate) binary: &'a Path,
+    /// What [`Who::OtherBuild`] is.
+    pub(crate) against: Option<&'a Path>,
     pub(crate) kind: Kind,
     /// How many owners have one, for bare hyper.
     pub(crate) photos: usize,
@@ -169,7 +179,11 @@ impl Server {
             Who::Hyper => Self::of_role(who, setting, &["serve-hyper", kind, &photos], place),
             Who::Relay => Self::of_role(who, setting, &["serve-relay", &graph], place),
             Who::Passing => Self::of_role(who, setting, &["serve-passing", &graph], place),
-            Who::Proxy => Self::proxy(setting, place),
+            Who::Proxy => Self::proxy(who, setting.binary, setting, place),
+            Who::OtherBuild => {
+                let binary = setting.against.ok_or("no other build")?;
+                Self::proxy(who, binary, setting, place)
+            }
             Who::Nginx => Self::nginx(setting, place),
             Who::Haproxy => Self::haproxy(setting, place),
             Who::Varnish => Self::varnish(setting, place),
@@ -191,10 +205,10 @@ impl Server {
         })
     }
 
-    fn proxy(setting: &Setting<'_>, place: PathBuf) -> Outcome<Self> {
+    fn proxy(who: Who, binary: &Path, setting: &Setting<'_>, place: PathBuf) -> Outcome<Self> {
         let certificate = setting.certificate;
         let mut command = Command::new("taskset");
-        command.args(["-c", setting.cores]).arg(setting.binary);
+        command.args(["-c", setting.cores]).arg(binary);
         let name = |flag: &str| flag.split('=').next().unwrap_or_default().to_owned();
         let own: Vec<String> = setting.flags.iter().map(|flag| name(flag)).collect();
         command.args(USUAL.iter().filter(|flag| !own.contains(&name(flag))));
@@ -205,7 +219,7 @@ impl Server {
         let mut child = command.spawn()?;
         let addresses = told(&mut child, &["listen http://", "tls_listen https://"])?;
         Ok(Self {
-            who: Who::Proxy,
+            who,
             plain: *addresses.first().ok_or("no address")?,
             tls: addresses.get(1).copied(),
             child,
