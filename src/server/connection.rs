@@ -5,20 +5,24 @@
 //! connection when it stands still or when the process leaves.
 
 use std::convert::Infallible;
-use std::pin::pin;
+use std::future::Future;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{HeaderValue, Request, Response, Version, header};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::sync::Notify;
 
 use super::activity::{Activity, Watched};
+use super::cork::cork;
+use super::eager::Eager;
 use super::guard::Guard;
 use super::scan::Scanner;
 use super::shortcut::{Foreseen, Foresight, FromMemory};
@@ -49,7 +53,7 @@ const LAST_WORD: Duration = Duration::from_millis(250);
 pub(super) struct Shared {
     pub(super) config: Config,
     http1: http1::Builder,
-    http2: http2::Builder<TokioExecutor>,
+    http2: http2::Builder<Eager>,
     clock: Clock,
     leaving: AtomicBool,
     pub(super) leave: Notify,
@@ -63,7 +67,7 @@ impl Shared {
             // The guard and `Activity` keep the time of a head; see there.
             .header_read_timeout(None)
             .max_buf_size(config.max_header_bytes.saturating_add(H1_BUFFER));
-        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        let mut http2 = http2::Builder::new(Eager);
         http2
             .timer(TokioTimer::new())
             .max_concurrent_streams(config.max_streams)
@@ -151,19 +155,21 @@ where
         foresight: Foresight::default(),
     });
     let shortcut = FromMemory::new(Arc::clone(&answering), Arc::clone(&shared));
-    let answers = service_fn(move |request| answer(request, Arc::clone(&answering)));
+    let answers = service_fn(move |request| Answer::Asked(request, Arc::clone(&answering)));
     if protocol == Protocol::Http2 {
-        let io = TokioIo::new(Guard::open(stream, &first, Arc::clone(&activity)));
-        let connection = pin!(shared.http2.serve_connection(io, answers));
+        let (stream, uncork) = cork(Guard::open(stream, &first, Arc::clone(&activity)));
+        let connection = shared.http2.serve_connection(TokioIo::new(stream), answers);
         let wind_down = http2::Connection::graceful_shutdown;
-        drive(connection, wind_down, &shared, &activity).await;
+        let settle = |context: &mut Context<'_>| uncork.poll_uncork(context);
+        drive(pin!(connection), wind_down, settle, &shared, &activity).await;
     } else {
         let scanner = Scanner::new(shared.config.max_header_bytes);
         let guard = Guard::new(stream, &first, scanner, Arc::clone(&activity));
         let io = TokioIo::new(guard.with_shortcut(Box::new(shortcut)));
-        let connection = pin!(shared.http1.serve_connection(io, answers));
+        let connection = shared.http1.serve_connection(io, answers);
         let wind_down = http1::Connection::graceful_shutdown;
-        drive(connection, wind_down, &shared, &activity).await;
+        let settled = |_: &mut Context<'_>| Poll::Ready(Ok(()));
+        drive(pin!(connection), wind_down, settled, &shared, &activity).await;
     }
 }
 
@@ -199,31 +205,65 @@ struct Unanswered<U> {
     attended: bool,
 }
 
-/// Answers one request: with a refusal, or with what the service says.
-async fn answer<S: Service>(
-    mut request: Request<Incoming>,
-    answering: Arc<Answering<S>>,
-) -> Result<Response<Watched>, Infallible> {
-    let (nth, ticket) = answering.activity.begin();
-    let answer = match answering.at_once(&mut request, nth) {
-        Ok(answer) => {
-            answering.activity.spellings.skip();
-            answer
+/// What comes of a request.
+type Answered = Result<Response<Watched>, Infallible>;
+/// An answer that has to be waited for.
+type Coming = Pin<Box<dyn Future<Output = Answered> + Send>>;
+
+/// The answer to one request. It is begun when it is first polled, since hyper minds when the
+/// request's body is dropped. One that is here at once takes no room of its own, and can be moved
+/// until it is known that it is not ([`Eager`]).
+#[expect(
+    clippy::large_enum_variant,
+    reason = "what is usual is not to be boxed"
+)]
+enum Answer<S: Service> {
+    Asked(Request<Incoming>, Arc<Answering<S>>),
+    Coming(Coming),
+    Given,
+}
+
+impl<S: Service> Future for Answer<S> {
+    type Output = Answered;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answered> {
+        let mut coming = match std::mem::replace(&mut *self, Self::Given) {
+            Self::Asked(request, answering) => match answering.begin(request) {
+                Ok(answer) => return Poll::Ready(Ok(answer)),
+                Err(coming) => coming,
+            },
+            Self::Coming(coming) => coming,
+            Self::Given => return Poll::Pending,
+        };
+        let answer = coming.as_mut().poll(context);
+        if answer.is_pending() {
+            *self = Self::Coming(coming);
         }
-        Err(unanswered) => {
-            answering.activity.spellings.lend(&mut request);
-            let attended = unanswered.attended;
-            let unanswered = unanswered.found;
-            answering
-                .service
-                .answer(request, unanswered, attended)
-                .await
-        }
-    };
-    Ok(answer.map(|body| Watched::new(body, ticket)))
+        answer
+    }
 }
 
 impl<S: Service> Answering<S> {
+    /// Answers one request: with a refusal, or with what the service says.
+    fn begin(&self, mut request: Request<Incoming>) -> Result<Response<Watched>, Coming> {
+        let (nth, ticket) = self.activity.begin();
+        match self.at_once(&mut request, nth) {
+            Ok(answer) => {
+                self.activity.spellings.skip();
+                Ok(answer.map(|body| Watched::new(body, ticket)))
+            }
+            Err(unanswered) => {
+                self.activity.spellings.lend(&mut request);
+                let Unanswered { found, attended } = unanswered;
+                let service = self.service.clone();
+                Err(Box::pin(async move {
+                    let answer = service.answer(request, found, attended).await;
+                    Ok(answer.map(|body| Watched::new(body, ticket)))
+                }))
+            }
+        }
+    }
+
     /// A refusal, what was foreseen, or what the service says without waiting.
     fn at_once(
         &self,

@@ -17,6 +17,8 @@ mod activity;
 mod chunks;
 mod config;
 mod connection;
+mod cork;
+mod eager;
 mod front;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;

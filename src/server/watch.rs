@@ -1,6 +1,7 @@
 //! Drives a connection, and ends it when it stands still or when the process leaves.
 
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
@@ -10,15 +11,18 @@ use super::Config;
 use super::activity::Activity;
 use super::connection::Shared;
 
-/// Polls a connection to its end, asking it to wind down when it must.
-pub(super) async fn drive<C, W>(
+/// Polls a connection to its end, asking it to wind down when it must. `settle` comes after each
+/// turn of it.
+pub(super) async fn drive<C, W, U>(
     mut connection: Pin<&mut C>,
     wind_down: W,
+    mut settle: U,
     shared: &Shared,
     activity: &Activity,
 ) where
     C: Future<Output = hyper::Result<()>>,
     W: Fn(Pin<&mut C>),
+    U: FnMut(&mut Context<'_>) -> Poll<io::Result<()>>,
 {
     let start = Instant::now() + shared.config.idle_timeout;
     let start = activity
@@ -39,7 +43,9 @@ pub(super) async fn drive<C, W>(
             let _ = leave.as_mut().poll(context);
         }
         loop {
-            if connection.as_mut().poll(context).is_ready() {
+            let ended = connection.as_mut().poll(context).is_ready();
+            let settled = settle(context);
+            if ended || matches!(settled, Poll::Ready(Err(_))) {
                 return Poll::Ready(());
             }
             // A head half here is a request already; it gets its answer first.
