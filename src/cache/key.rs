@@ -54,10 +54,7 @@ impl Hash for Key {
             PhotoOwner::TeamTemplate { definition, .. } => Some(definition.as_bytes()),
         };
         state.write(owner.unwrap_or_default());
-        let (width, height) = match self.size {
-            PhotoSize::Largest => (0, 0),
-            PhotoSize::Sized { width, height } => (width, height),
-        };
+        let (width, height) = dimensions(self.size);
         let select = self.variant.select.map_or(0, |select| {
             1 | u64::from(select.id) << 1
                 | u64::from(select.width) << 2
@@ -77,7 +74,7 @@ impl Hash for Key {
 
 /// Under what the latest picture of a subject is known to everybody who may ask Graph about it:
 /// its validator can be tried with anybody's token, its bytes are given on Graph's word only.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CurrentKey {
     /// Whose names mean the same.
     pub space: Space,
@@ -89,6 +86,26 @@ pub struct CurrentKey {
     pub version: ApiVersion,
     /// Where it came from.
     pub authority: Authority,
+}
+
+/// As with [`Key`]: of what tells most apart.
+impl Hash for CurrentKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(self.space.bytes());
+        let (container, thing) = self.subject.bytes();
+        state.write(container);
+        state.write(thing);
+        let (width, height) = dimensions(self.size);
+        state.write_u64(u64::from(width) | u64::from(height) << 16 | (self.version as u64) << 32);
+    }
+}
+
+/// Width and height, both zero for the largest.
+fn dimensions(size: PhotoSize) -> (u16, u16) {
+    match size {
+        PhotoSize::Largest => (0, 0),
+        PhotoSize::Sized { width, height } => (width, height),
+    }
 }
 
 /// Under what the bytes of a picture are held, once for all who may have them.

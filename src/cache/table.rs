@@ -31,8 +31,10 @@ const SHARDS: usize = 256;
 /// A shard of fewer entries is not made smaller.
 const FEW: usize = 64;
 
-/// How many entries a walk looks at in one go: some ten microseconds.
-const STEP: usize = 32;
+/// How many entries a walk looks at in one go: some tens of microseconds.
+const STEP: usize = 128;
+/// How long it rests then.
+const REST: Duration = Duration::from_micros(100);
 
 /// The table.
 #[derive(Debug)]
@@ -202,17 +204,18 @@ impl Table {
     /// Ends those that `ends` says, and gives how many and what they weighed. It is asked
     /// without a lock: of what is put in meanwhile nothing is said.
     ///
-    /// Threads that answer callers go first: on one core they would have to wait for what the
-    /// system lets a thread work in one go, which is milliseconds.
+    /// The core is left to threads that answer callers: where they share one they would have to
+    /// wait for what the system lets a thread work in one go, which is milliseconds. To give way is
+    /// not enough, since the system shares time out evenly.
     pub(super) fn sweep(&self, mut ends: impl FnMut(&Entry) -> bool) -> (u64, u64) {
         let (mut walked, mut entries, mut bytes) = (0, 0, 0);
         for shard in &self.shards {
             let all: Vec<_> = read(shard).iter().map(Arc::clone).collect();
             for entry in all {
-                if walked % STEP == 0 {
-                    std::thread::yield_now();
-                }
                 walked += 1;
+                if walked % STEP == 0 {
+                    std::thread::sleep(REST);
+                }
                 if !ends(&entry) {
                     continue;
                 }

@@ -15,6 +15,15 @@ pub enum Space {
 }
 
 impl Space {
+    /// What tells it from others of its kind, for hashing it.
+    pub(crate) fn bytes(&self) -> &[u8; 16] {
+        match self {
+            Self::Tenant(Guid(tenant)) => tenant,
+            Self::Alone(credential) => credential.bytes(),
+            Self::Principal(principal) => principal.bytes(),
+        }
+    }
+
     /// The tenant, where it is known to be one's.
     pub fn tenant(self) -> Option<Guid> {
         match self {
@@ -51,6 +60,24 @@ pub enum Subject {
 }
 
 impl Subject {
+    /// What tells it from others of its kind, for hashing it: what it is in, and what it is.
+    pub(crate) fn bytes(&self) -> (&[u8], &[u8]) {
+        match self {
+            Self::User(id) | Self::Group(id) => (&[], id.bytes()),
+            Self::Own(principal) => (&[], principal.bytes()),
+            Self::Contact { mailbox, id } => {
+                (mailbox.as_ref().map_or(&[], ObjectId::bytes), id.as_bytes())
+            }
+            Self::TeamTemplate {
+                template,
+                definition,
+            } => {
+                let template = template.as_ref().map_or(&[][..], |it| it.as_bytes());
+                (template, definition.as_bytes())
+            }
+        }
+    }
+
     /// What a path's owner is for this principal.
     pub fn of(owner: &PhotoOwner, principal: &Principal) -> Self {
         match owner {
