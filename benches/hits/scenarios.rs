@@ -138,7 +138,7 @@ pub(crate) fn miss(plan: &Plan, certificate: &Certificate) -> Outcome<()> {
             &mut road.mosts,
             &mut road.costs,
         ]
-        .map(|figures| spread(figures));
+        .map(|figures| spread(figures, 0));
         say(&format!(
             "| {} | {half} µs | {add} µs | {most} µs | {cost} |",
             road.name
@@ -178,12 +178,13 @@ impl Road {
     }
 }
 
-/// The median, and in brackets the least and the most.
-fn spread(figures: &mut [f64]) -> String {
+/// The median, and in brackets the least and the most, with so many digits.
+fn spread(figures: &mut [f64], digits: usize) -> String {
     figures.sort_by(f64::total_cmp);
     let at = |at: usize| figures.get(at).copied().unwrap_or(f64::NAN);
     let (least, most) = (at(0), at(figures.len().saturating_sub(1)));
-    format!("{:.0} ({least:.0}–{most:.0})", at(figures.len() / 2))
+    let half = at(figures.len() / 2);
+    format!("{half:.digits$} ({least:.digits$}–{most:.digits$})")
 }
 
 /// A number of photos held and of tokens, and who answers for them.
@@ -302,14 +303,16 @@ pub(crate) fn storm(plan: &Plan, certificate: &Certificate) -> Outcome<()> {
     let time = plan.time * 3;
     // Few enough that the server has time left: else what is measured is the queue before it.
     let hits = || load::run(pair.proxy.plain, &requests, 4, Until::Time(time));
-    say("\n| hits, 4 connections | p50 | p99 | p99 against alone |\n|---|---|---|---|")?;
-    let mut alone = 0.0;
+    let cases = [
+        ("alone", None),
+        ("while others miss", Some(true)),
+        ("during purges", Some(false)),
+    ];
+    // Half, most, and most against alone in the same round, one figure for each round.
+    let mut figures = cases.map(|_| [const { Vec::new() }; 3]);
     for round in 0..plan.rounds {
-        for (name, what) in [
-            ("alone", None),
-            ("while others miss", Some(true)),
-            ("during purges", Some(false)),
-        ] {
+        let mut alone = 0.0;
+        for ((_, what), figures) in cases.iter().zip(&mut figures) {
             let over = AtomicBool::new(false);
             let run = std::thread::scope(|scope| -> Outcome<Run> {
                 let other = scope.spawn(|| match what {
@@ -322,15 +325,20 @@ pub(crate) fn storm(plan: &Plan, certificate: &Certificate) -> Outcome<()> {
                 other.join().map_err(|_| "the other load failed")??;
                 Ok(run?)
             })?;
-            let most = f64::from(run.within(0.99));
+            let [half, most] = [0.5, 0.99].map(|part| f64::from(run.within(part)));
             if what.is_none() {
                 alone = most;
             }
-            let (half, times) = (run.within(0.5), most / alone);
-            say(&format!(
-                "| {name} | {half} µs | {most:.0} µs | {times:.2} × |"
-            ))?;
+            for (figures, figure) in figures.iter_mut().zip([half, most, most / alone]) {
+                figures.push(figure);
+            }
         }
+    }
+    say("\n| hits, 4 connections | p50 | p99 | p99 against alone |\n|---|---|---|---|")?;
+    for ((name, _), [half, most, times]) in cases.iter().zip(&mut figures) {
+        let (half, most) = (spread(half, 0), spread(most, 0));
+        let times = spread(times, 2);
+        say(&format!("| {name} | {half} µs | {most} µs | {times} × |"))?;
     }
     say(&format!("flags: {}", pair.flags.join(" ")))
 }
