@@ -14,7 +14,7 @@ use super::doubt::Born;
 use super::fields::{StoredFields, own_etag};
 use super::freshness::Freshness;
 use super::key::BodyKey;
-use super::slots::{Cause, RefKey, Slot, SlotKey};
+use super::slots::{RefKey, Slot, SlotKey};
 use super::store::{Cache, Place};
 use super::stored::{Held, HeldBytes, Kind, Popularity, SharedBody, StoredBody, StoredResponse};
 use crate::clock::Time;
@@ -131,19 +131,19 @@ impl Cache {
     /// Ends what is held in this place: Graph no longer lets it be stored.
     fn drop_from(&self, place: &Place) {
         for key in &place.keys {
-            self.slots.remove(&RefKey::Response(key), Cause::Purged);
+            self.slots.invalidate(&RefKey::Response(key));
         }
         if let Some(current) = &place.current {
-            self.slots.remove(&RefKey::Current(current), Cause::Purged);
+            self.slots.invalidate(&RefKey::Current(current));
         }
     }
 
     /// What is held is known to be of an earlier upload: wherever it stands in this place it
     /// lends its validator, and is shown only where Graph cannot be had. Where it does not
     /// stand it is not put: nobody there was ever given it.
-    pub fn outdate(&self, place: &Place, before: &Held, now: Time) {
+    pub fn outdate(&self, place: &Place, before: &Held) {
         for key in &place.keys {
-            let Some(Slot::Response(held)) = self.slots.peek(&RefKey::Response(key)) else {
+            let Some(Slot::Response(held)) = self.slots.get(&RefKey::Response(key)) else {
                 continue;
             };
             if held.body != before.response.body {
@@ -158,7 +158,7 @@ impl Cache {
                 ..StoredResponse::clone(&held)
             };
             let slot = Slot::Response(Arc::new(response));
-            self.slots.insert(SlotKey::Response(key.clone()), slot, now);
+            self.slots.insert(SlotKey::Response(key.clone()), slot);
         }
     }
 
@@ -177,8 +177,8 @@ impl Cache {
         self.longest_hold.fetch_max(seconds, Ordering::Relaxed);
         if let (StoredBody::Shared(body), Some(slot)) = (&held.response.body, slot) {
             let slot = Slot::Body(slot, held.response.freshness.hold);
-            let key = SlotKey::Body(Arc::clone(&body.key));
-            self.slots.insert(key, slot, now);
+            self.slots
+                .insert(SlotKey::Body(Arc::clone(&body.key)), slot);
         }
         let keys = place.keys.iter().cloned().map(SlotKey::Response);
         let current = place
@@ -189,14 +189,14 @@ impl Cache {
         let keys: Vec<SlotKey> = current.into_iter().chain(keys).collect();
         for key in &keys {
             let slot = Slot::Response(Arc::clone(&held.response));
-            self.slots.insert(key.clone(), slot, now);
+            self.slots.insert(key.clone(), slot);
         }
         if self.believes(place, held.response.born, now) {
             return Ok(());
         }
         // A write came in between, and its sweep may have passed already.
         for key in &keys {
-            self.slots.remove(&key.borrowed(), Cause::Purged);
+            self.slots.invalidate(key);
         }
         Err(NotStored::Written)
     }

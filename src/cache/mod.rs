@@ -10,7 +10,7 @@
 //! Never touches the network, the system clock (`now` is an argument) or a token.
 //!
 //! Read [`key`], then [`stored`], [`freshness`], [`demand`], [`admission`], [`doubt`],
-//! [`keep`], and [`store`] with `table`.
+//! [`keep`], and [`store`].
 
 pub mod admission;
 pub mod alias;
@@ -22,13 +22,12 @@ mod fields;
 pub mod freshness;
 pub mod keep;
 pub mod key;
-mod order;
+mod near;
 pub mod purge;
 mod refusal;
 mod slots;
 pub mod store;
 pub mod stored;
-mod table;
 
 #[cfg(test)]
 mod tests;

@@ -3,11 +3,19 @@
 //! What is in flight is noted first and what is held swept afterwards, so that an answer asked
 //! for before a purge is never served after it, wherever the purge finds it.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::Cache;
 use super::slots::{Slot, SlotKey};
 use crate::clock::Time;
 use crate::identity::{Space, Subject};
 use crate::route::{Guid, ObjectId};
+
+/// How many entries a walk looks at in one go: some tens of microseconds.
+const STEP: usize = 128;
+/// How long it rests then.
+const REST: Duration = Duration::from_micros(100);
 
 /// What a purge has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,17 +63,39 @@ impl Cache {
 
     /// Ends everything.
     pub fn purge_everything(&self) -> Purged {
+        self.slots.run_pending_tasks();
         let (entries, bytes) = self.held();
         self.clear();
         Purged { entries, bytes }
     }
 
+    /// Everything held, for a walk that leaves the core to threads that answer callers: where they
+    /// share one they would have to wait for what the system lets a thread work in one go, which
+    /// is milliseconds. To give way is not enough, since the system shares time out evenly.
+    pub(super) fn walk(&self) -> impl Iterator<Item = (Arc<SlotKey>, Slot)> {
+        self.slots.iter().enumerate().map(|(at, held)| {
+            if at % STEP == STEP - 1 {
+                std::thread::sleep(REST);
+            }
+            held
+        })
+    }
+
     fn sweep(&self, ends: impl Fn(&Subject, Space) -> bool) -> Purged {
-        let (entries, bytes) = self.slots.sweep(|entry| match (&entry.key, &entry.slot) {
-            (SlotKey::Body(body), _) => ends(body.subject(), body.space()),
-            (_, Slot::Response(response)) => ends(&response.subject, response.space),
-            (_, Slot::Body(..)) => false,
-        });
-        Purged { entries, bytes }
+        let mut purged = Purged::default();
+        for (key, slot) in self.walk() {
+            let ended = match (&*key, slot.response()) {
+                (SlotKey::Body(body), _) => ends(body.subject(), body.space()),
+                (_, Some(response)) => ends(&response.subject, response.space),
+                (_, None) => false,
+            };
+            if ended {
+                purged.entries += 1;
+                purged.bytes += u64::from(slot.weight(&key));
+                self.slots.invalidate(&*key);
+            }
+        }
+        self.settle();
+        purged
     }
 }

@@ -3,9 +3,12 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use equivalent::Equivalent;
+use moka::Expiry;
+use moka::notification::RemovalCause;
 
 use super::key::{BodyKey, CurrentKey, Key};
 use super::stored::{StoredBody, StoredResponse};
@@ -54,19 +57,14 @@ pub(super) enum RefKey<'a> {
     Body(&'a BodyKey),
 }
 
-impl SlotKey {
-    pub(super) fn borrowed(&self) -> RefKey<'_> {
+impl Hash for SlotKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
         match self {
             Self::Response(key) => RefKey::Response(key),
             Self::Current(key) => RefKey::Current(key),
             Self::Body(key) => RefKey::Body(key),
         }
-    }
-}
-
-impl Hash for SlotKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.borrowed().hash(state);
+        .hash(state);
     }
 }
 
@@ -80,9 +78,8 @@ impl Hash for RefKey<'_> {
     }
 }
 
-impl RefKey<'_> {
-    /// Whether it is this key.
-    pub(super) fn is(&self, key: &SlotKey) -> bool {
+impl Equivalent<SlotKey> for RefKey<'_> {
+    fn equivalent(&self, key: &SlotKey) -> bool {
         match (self, key) {
             (Self::Response(a), SlotKey::Response(b)) => *a == b,
             (Self::Current(a), SlotKey::Current(b)) => *a == b,
@@ -100,6 +97,13 @@ pub(super) enum Slot {
 }
 
 impl Slot {
+    pub(super) fn response(&self) -> Option<&StoredResponse> {
+        match self {
+            Self::Response(response) => Some(response),
+            Self::Body(..) => None,
+        }
+    }
+
     /// What it takes in memory under that key, all told.
     pub(super) fn weight(&self, key: &SlotKey) -> u32 {
         let weight = match (key, self) {
@@ -126,8 +130,7 @@ impl Slot {
         u32::try_from(weight).unwrap_or(u32::MAX)
     }
 
-    /// How long it is held at all; freshness is our own sum, with time handed in.
-    pub(super) fn hold(&self) -> Duration {
+    fn hold(&self) -> Duration {
         match self {
             Self::Response(response) => response.freshness.hold,
             Self::Body(_, hold) => *hold,
@@ -135,20 +138,28 @@ impl Slot {
     }
 }
 
-/// Why an entry has gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cause {
-    /// Its time is over.
-    Expired,
-    /// It was purged, or is in doubt.
-    Purged,
-    /// A later answer has taken its place.
-    Replaced,
-    /// Others needed the room.
-    Size,
+/// How long a slot is held at all; freshness is our own sum, with time handed in. Never `None`,
+/// which moka's timer wheel was once unsound with.
+pub(super) struct Holds;
+
+impl Expiry<SlotKey, Slot> for Holds {
+    fn expire_after_create(&self, _: &SlotKey, slot: &Slot, _: Instant) -> Option<Duration> {
+        Some(slot.hold())
+    }
+
+    fn expire_after_update(
+        &self,
+        _: &SlotKey,
+        slot: &Slot,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        Some(slot.hold())
+    }
 }
 
-/// How many entries have gone, and why.
+/// How many entries have gone, and why. Counted by the store's own bookkeeping, so a removal
+/// shows once [`maintain`](super::Cache::maintain) has run.
 #[derive(Debug, Default)]
 pub struct Removals {
     expired: AtomicU64,
@@ -158,12 +169,12 @@ pub struct Removals {
 }
 
 impl Removals {
-    pub(super) fn note(&self, cause: Cause) {
+    pub(super) fn note(&self, cause: RemovalCause) {
         let count = match cause {
-            Cause::Expired => &self.expired,
-            Cause::Purged => &self.purged,
-            Cause::Replaced => &self.replaced,
-            Cause::Size => &self.crowded_out,
+            RemovalCause::Expired => &self.expired,
+            RemovalCause::Explicit => &self.purged,
+            RemovalCause::Replaced => &self.replaced,
+            RemovalCause::Size => &self.crowded_out,
         };
         count.fetch_add(1, Ordering::Relaxed);
     }

@@ -1,18 +1,20 @@
-//! The store itself: what may be shown of all that is held, and in which state it is.
+//! The store itself: the only user of moka for what Graph sent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
+use moka::policy::EvictionPolicy;
+use moka::sync;
 
 use super::alias::Aliases;
 use super::config::Config;
 use super::doubt::{Born, Doubt, Doubts};
 use super::key::{CurrentKey, Key};
-use super::slots::{Cause, RefKey, Removals, Slot, SlotKey};
+use super::near::Near;
+use super::slots::{Holds, RefKey, Removals, Slot, SlotKey};
 use super::stored::{Held, HeldBytes, StoredBody, StoredResponse};
-use super::table::Table;
 use crate::clock::Time;
 use crate::identity::{Partition, Space, Subject};
 use crate::route::View;
@@ -59,12 +61,17 @@ pub enum Lookup {
 /// Everything that is held.
 pub struct Cache {
     config: ArcSwap<Config>,
-    pub(super) slots: Table,
+    /// The bound that the store was made with.
+    bound: u64,
+    pub(super) slots: sync::Cache<SlotKey, Slot>,
+    /// The short way to what is in them.
+    near: Arc<Near>,
     /// After which writes and refusals what is held is in doubt.
     pub doubts: Doubts,
     /// Which names mean the same.
     pub aliases: Aliases,
     jitter: AtomicU64,
+    removals: Arc<Removals>,
     /// The longest that anything has been held for, in seconds: so long a write must be known.
     pub(super) longest_hold: AtomicU64,
 }
@@ -72,12 +79,37 @@ pub struct Cache {
 impl Cache {
     /// An empty cache.
     pub fn new(config: Config) -> Self {
+        let removals = Arc::new(Removals::default());
+        let noted = Arc::clone(&removals);
+        let near = Arc::new(Near::new(config.memory));
+        let (left, takes) = (Arc::clone(&near), Arc::clone(&near));
+        let slots = sync::Cache::builder()
+            .max_capacity(config.memory)
+            .weigher(move |key, slot: &Slot| {
+                let weight = slot.weight(key);
+                takes.taken(weight);
+                weight
+            })
+            // moka's default, TinyLFU, refuses every newcomer while the cache is full of
+            // popular entries: a new colleague's photo would be fetched again each time.
+            .eviction_policy(EvictionPolicy::lru())
+            .expire_after(Holds)
+            .eviction_listener(move |key: Arc<SlotKey>, slot, cause| {
+                noted.note(cause);
+                if let (SlotKey::Response(key), Slot::Response(response)) = (&*key, &slot) {
+                    left.gone(key, response);
+                }
+            })
+            .build();
         Self {
-            slots: Table::new(config.memory),
+            slots,
+            near,
             doubts: Doubts::default(),
             aliases: Aliases::new(config.photo_ttl.max(Duration::from_secs(1))),
             jitter: AtomicU64::new(0x9E37_79B9_7F4A_7C15),
+            removals,
             longest_hold: AtomicU64::new(0),
+            bound: config.memory,
             config: ArcSwap::from_pointee(config),
         }
     }
@@ -89,7 +121,7 @@ impl Cache {
 
     /// The bound on what is held, in bytes.
     pub fn bound(&self) -> u64 {
-        self.slots.bound()
+        self.bound
     }
 
     /// Takes other settings from here on: lifetimes count for answers stored or freshened from
@@ -100,7 +132,10 @@ impl Cache {
 
     /// Says what is held under `key` for a caller whose own partition is `own`.
     pub fn lookup(&self, key: &Key, own: Partition, now: Time) -> Lookup {
-        let Some(held) = self.find(&RefKey::Response(key), now) else {
+        let Some((response, look)) = self.find(key, now) else {
+            return Lookup::Miss;
+        };
+        let Some(held) = self.with_bytes(response, look) else {
             return Lookup::Miss;
         };
         let response = &held.response;
@@ -119,14 +154,38 @@ impl Cache {
         }
     }
 
+    /// The answer under a key, and whether the store is to be told that its bytes are asked for.
+    fn find(&self, key: &Key, now: Time) -> Option<(Arc<StoredResponse>, bool)> {
+        let step = self.near.step(now);
+        let was_near = match self.near.get(key, step) {
+            Some((response, false)) => return Some((response, false)),
+            near => near.is_some(),
+        };
+        let before = self.near.before(key);
+        let Some(Slot::Response(response)) = self.slots.get(&RefKey::Response(key)) else {
+            if was_near {
+                self.near.nothing(key);
+            }
+            return None;
+        };
+        self.near.found(key, &response, before, step);
+        Some((response, true))
+    }
+
     /// The latest picture of a subject, whoever it was given to: for its validator.
     pub fn current(&self, key: &CurrentKey, now: Time) -> Option<Held> {
-        self.find(&RefKey::Current(key), now)
+        match self.slots.get(&RefKey::Current(key)) {
+            Some(Slot::Response(response)) => {
+                let look = response.popularity.looks(self.near.step(now));
+                self.with_bytes(response, look)
+            }
+            _ => None,
+        }
     }
 
     /// Whether the latest picture of a subject is fresh, whoever it was given to.
     pub fn has_fresh(&self, key: &CurrentKey, now: Time) -> bool {
-        match self.slots.peek(&RefKey::Current(key)) {
+        match self.slots.get(&RefKey::Current(key)) {
             Some(Slot::Response(response)) => {
                 response.is_fresh(now) && self.doubt(&response, None, now).is_none()
             }
@@ -158,47 +217,61 @@ impl Cache {
     /// photos must not outlive their lifetime in memory for want of traffic.
     pub fn maintain(&self, now: Time) {
         if self.doubts.take_unswept() {
-            self.slots.sweep(|entry| {
-                let Slot::Response(response) = &entry.slot else {
-                    return false;
+            for (key, slot) in self.walk() {
+                let Slot::Response(response) = &slot else {
+                    continue;
                 };
-                let own = match &entry.key {
+                let own = match &*key {
                     SlotKey::Response(key) => Some(key.partition),
                     SlotKey::Current(_) | SlotKey::Body(_) => None,
                 };
                 if self.doubt(response, own, now) != Some(Doubt::Certain) {
-                    return false;
+                    continue;
                 }
                 // A refusal to one leaves the bytes to the others.
                 if let StoredBody::Shared(body) = &response.body
                     && self.doubt(response, None, now) == Some(Doubt::Certain)
                 {
-                    self.slots.remove(&RefKey::Body(&body.key), Cause::Purged);
+                    self.slots.invalidate(&RefKey::Body(&body.key));
                 }
-                true
-            });
+                self.slots.invalidate(&*key);
+            }
         }
         let longest = Duration::from_secs(self.longest_hold.load(Ordering::Relaxed));
         let quiet = longest.saturating_add(LONGEST_QUESTION);
         self.doubts.forget(quiet, quiet.max(REFUSAL_NOTE), now);
         self.aliases.maintain();
-        self.slots.end_expired(now);
+        self.settle();
     }
 
     /// Ends everything that is held, and what is on its way.
     pub fn clear(&self) {
         self.doubts.everything();
-        self.slots.clear();
+        self.slots.invalidate_all();
+        self.near.all_gone();
+        self.settle();
+    }
+
+    /// Drops all that has ended. moka drops some hundreds of entries at each call: of a large
+    /// cache that was purged the last would go after many minutes of our timer.
+    pub(super) fn settle(&self) {
+        loop {
+            let before = self.slots.entry_count();
+            self.slots.run_pending_tasks();
+            if self.slots.entry_count() >= before {
+                return;
+            }
+        }
     }
 
     /// How many entries are held, and what they weigh, in bytes.
     pub fn held(&self) -> (u64, u64) {
-        self.slots.held()
+        (self.slots.entry_count(), self.slots.weighted_size())
     }
 
     /// How many entries have gone, and why.
     pub fn removals(&self) -> &Removals {
-        self.slots.removals()
+        &self.removals
     }
 
     fn doubt(&self, response: &StoredResponse, own: Option<Partition>, now: Time) -> Option<Doubt> {
@@ -212,21 +285,16 @@ impl Cache {
             .about(*born, own, subject, *space, &self.aliases, now)
     }
 
-    /// What is held under a key, together with its bytes.
-    fn find(&self, key: &RefKey<'_>, now: Time) -> Option<Held> {
-        let (Slot::Response(response), is_first_look) = self.slots.get(key, now)? else {
-            return None;
-        };
+    fn with_bytes(&self, response: Arc<StoredResponse>, look: bool) -> Option<Held> {
         let bytes = match &response.body {
             StoredBody::Inline(_) => HeldBytes::With(Arc::clone(&response)),
             StoredBody::Shared(body) => {
-                let near = body.bytes.upgrade().filter(|_| !is_first_look);
-                match near {
+                let kept = body.bytes.upgrade();
+                match kept.filter(|_| !look) {
                     Some(bytes) => HeldBytes::Shared(bytes),
-                    // Their slot is to know that they are asked for; or it was filled anew.
-                    None => match self.slots.get(&RefKey::Body(&body.key), now)? {
-                        (Slot::Body(bytes, _), _) => HeldBytes::Shared(bytes),
-                        (Slot::Response(_), _) => return None,
+                    None => match self.slots.get(&RefKey::Body(&body.key))? {
+                        Slot::Body(bytes, _) => HeldBytes::Shared(bytes),
+                        Slot::Response(_) => return None,
                     },
                 }
             }

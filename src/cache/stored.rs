@@ -12,6 +12,7 @@ use super::doubt::Born;
 use super::fields::StoredFields;
 use super::freshness::Freshness;
 use super::key::BodyKey;
+use super::near::Seen;
 use crate::clock::Time;
 use crate::identity::{Space, Subject};
 
@@ -106,11 +107,19 @@ pub struct StoredResponse {
 /// How much an answer is asked for towards the end of its lifetime.
 #[derive(Debug, Default)]
 pub struct Popularity {
+    /// When its bytes were last looked at as the latest of their subject.
+    seen: Seen,
     asks: AtomicU32,
     refreshing: AtomicBool,
 }
 
 impl Popularity {
+    /// Whether the slot of its bytes should be looked at in this step of time, so that what is
+    /// asked for is not taken for what nobody asks for.
+    pub(super) fn looks(&self, step: u64) -> bool {
+        self.seen.is_new(step)
+    }
+
     /// A refresh that could not be had may be tried again.
     pub fn refresh_failed(&self) {
         self.refreshing.store(false, Ordering::Relaxed);

@@ -164,7 +164,7 @@ impl Rooms {
                 .freshen(&picture.place, &held, &HeaderMap::new(), asked, born, now);
         } else if self.questions.habits.tags_agree(kind) {
             let place = picture.facts.by_either_name(&picture.place);
-            self.cache.outdate(&place, &held, now);
+            self.cache.outdate(&place, &held);
         }
     }
 
@@ -197,7 +197,7 @@ impl Rooms {
             self.cache
                 .freshen(&metadata.place, &held, &HeaderMap::new(), asked, born, now);
         } else if self.questions.habits.tags_agree(facts.owner.kind()) {
-            self.cache.outdate(&metadata.place, &held, now);
+            self.cache.outdate(&metadata.place, &held);
         }
     }
 

@@ -4,8 +4,8 @@ mod admission;
 mod demand;
 mod freshness;
 mod memory;
+mod near;
 mod oracle;
-mod table;
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
-//! What is found is what was kept last, what is counted is what is held, and what was used
-//! longest ago goes first.
+//! The short way leads to what the store holds, and to nothing else.
 
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
@@ -7,8 +6,7 @@ use std::thread;
 use proptest::prelude::*;
 
 use super::super::keep::Answered;
-use super::super::slots::{Cause, RefKey};
-use super::super::{Cache, Key, Lookup, NotStored, Place};
+use super::super::{Cache, Key, Lookup, Place};
 use super::memory::place;
 use super::*;
 use crate::identity::Partition;
@@ -19,10 +17,6 @@ fn keep(cache: &Cache, person: u16, upload: u16, now: Time) {
 }
 
 fn keep_at(cache: &Cache, place: &Place, upload: u16, now: Time) {
-    assert_eq!(keep_or_not(cache, place, upload, now), None);
-}
-
-fn keep_or_not(cache: &Cache, place: &Place, upload: u16, now: Time) -> Option<NotStored> {
     let fields = fields(&[
         ("content-type", "image/jpeg"),
         ("etag", &format!("\"{upload}\"")),
@@ -34,9 +28,8 @@ fn keep_or_not(cache: &Cache, place: &Place, upload: u16, now: Time) -> Option<N
         asked: now,
         born: cache.doubts.born(),
     };
-    cache
-        .keep(place, Kind::Media, answered, None, now)
-        .not_stored
+    let kept = cache.keep(place, Kind::Media, answered, None, now);
+    assert_eq!(kept.not_stored, None);
 }
 
 fn picture(upload: u16) -> Vec<u8> {
@@ -58,9 +51,9 @@ fn found(cache: &Cache, person: u16, now: Time) -> Option<u16> {
 
 fn end(cache: &Cache, person: u16) {
     let place = place(person);
+    let slots = &cache.slots;
     for key in &place.keys {
-        let key = RefKey::Response(key);
-        cache.slots.remove(&key, Cause::Purged);
+        slots.invalidate(&super::super::slots::RefKey::Response(key));
     }
 }
 
@@ -225,130 +218,4 @@ fn each_key_of_an_answer_is_known_to_be_asked_for() {
         cache.maintain(now);
         now = now.plus(Duration::from_secs(8));
     }
-}
-
-/// All that is held, walked through.
-fn walked(cache: &Cache) -> (u64, u64) {
-    let (mut entries, mut bytes) = (0, 0);
-    cache.slots.sweep(|entry| {
-        entries += 1;
-        bytes += entry.weight();
-        false
-    });
-    (entries, bytes)
-}
-
-#[test]
-fn what_is_counted_is_what_is_held_whoever_comes_and_goes_at_once() {
-    let cache = small();
-    thread::scope(|scope| {
-        for worker in 0..4_u16 {
-            let cache = &cache;
-            scope.spawn(move || {
-                for round in 0..1_500_u16 {
-                    let person = round.wrapping_mul(7 + worker) % 97;
-                    let now = NOW.plus(Duration::from_secs(u64::from(round)));
-                    match round % 11 {
-                        0 => end(cache, person),
-                        1 => cache.maintain(now),
-                        2 if round % 500 == 2 => cache.clear(),
-                        3 => {
-                            let _ = cache.purge_owner("00000000-0000-0000-0000-000000000000", now);
-                        }
-                        _ => {}
-                    }
-                    keep_or_not(cache, &place(person), round, now);
-                    found(cache, person, now);
-                }
-            });
-        }
-    });
-    assert_eq!(cache.held(), walked(&cache));
-    let (entries, bytes) = cache.held();
-    assert!(entries > 0 && bytes <= cache.bound(), "{entries}, {bytes}");
-    cache.clear();
-    assert_eq!((cache.held(), walked(&cache)), ((0, 0), (0, 0)));
-}
-
-#[test]
-fn what_is_larger_than_all_of_memory_is_not_held_and_ends_what_stood_there() {
-    let cache = small();
-    keep(&cache, 1, 7, NOW);
-    keep(&cache, 2, 7, NOW);
-    let before = cache.held();
-    let fields = fields(&[("content-type", "image/jpeg"), ("etag", "\"large\"")]);
-    let answered = Answered {
-        status: StatusCode::OK,
-        fields: &fields,
-        bytes: Bytes::from(vec![0xFF; 1 << 18]),
-        asked: NOW,
-        born: cache.doubts.born(),
-    };
-    cache.keep(&place(1), Kind::Media, answered, None, NOW);
-    assert_eq!(
-        found(&cache, 1, NOW),
-        None,
-        "the one that it took the place of"
-    );
-    assert_eq!(found(&cache, 2, NOW), Some(7), "another's");
-    assert!(
-        cache.held().1 <= before.1,
-        "what is not held is not counted"
-    );
-}
-
-#[test]
-fn memory_that_is_smaller_than_most_photos_keeps_the_last_that_fits() {
-    let cache = Cache::new(Config {
-        memory: 1 << 13,
-        ..config()
-    });
-    for person in 0..50 {
-        keep(&cache, person, person, NOW);
-        assert_eq!(found(&cache, person, NOW), Some(person));
-        assert!(cache.held().1 <= 1 << 13);
-    }
-}
-
-#[test]
-fn what_has_ended_is_gone_with_the_next_round_though_nobody_asks() {
-    let cache = Cache::new(config());
-    keep(&cache, 1, 1, NOW);
-    let later = NOW.plus(Duration::from_mins(20));
-    keep(&cache, 2, 2, later);
-    // A lifetime of an hour, give or take a tenth, and two minutes for its validator.
-    cache.maintain(NOW.plus(Duration::from_mins(53)));
-    assert_eq!(cache.held().0, 6);
-    cache.maintain(NOW.plus(Duration::from_mins(70)));
-    assert_eq!(cache.held().0, 3, "only what was kept later");
-    assert_eq!(found(&cache, 1, later), None);
-    assert_eq!(found(&cache, 2, later), Some(2));
-    cache.maintain(later.plus(Duration::from_mins(70)));
-    assert_eq!(cache.held(), (0, 0));
-    assert_eq!(cache.removals().causes()[0], ("expired", 6));
-}
-
-#[test]
-fn a_photo_that_is_found_again_by_another_key_keeps_its_bytes() {
-    // The answer was crowded out, and its bytes were not: whoever earns them anew shares them.
-    let cache = small();
-    let both = place(0);
-    keep(&cache, 0, 7, NOW);
-    end(&cache, 0);
-    let current = both
-        .current
-        .as_ref()
-        .and_then(|key| cache.current(key, NOW));
-    let held = current.expect("the latest picture of the person");
-    let kept = cache.freshen(
-        &both,
-        &held,
-        &HeaderMap::new(),
-        NOW,
-        cache.doubts.born(),
-        NOW,
-    );
-    assert_eq!(kept.not_stored, None);
-    assert_eq!(found(&cache, 0, NOW), Some(7));
-    assert_eq!(cache.held().0, 3);
 }
