@@ -24,7 +24,7 @@ pub enum UpstreamDirectives {
 
 /// What the process needs besides what is held, at most: itself, answers on their way, and what
 /// has been let go and is not given back yet (docs/figures.md, "Memory").
-const BESIDES: u64 = 16 << 20;
+const BESIDES: u64 = 20 << 20;
 
 /// What may be held, so that a process that may take `memory` in all keeps to it. Of very little
 /// half is for what is held, and the process takes more than was said.
@@ -66,9 +66,10 @@ mod tests {
             (8 * MIB, 4 * MIB),
             (16 * MIB, 8 * MIB),
             (32 * MIB, 16 * MIB),
-            (64 * MIB, 48 * MIB),
-            (256 * MIB, 240 * MIB),
-            (1 << 40, (1 << 40) - 16 * MIB),
+            (40 * MIB, 20 * MIB),
+            (64 * MIB, 44 * MIB),
+            (256 * MIB, 236 * MIB),
+            (1 << 40, (1 << 40) - 20 * MIB),
         ] {
             assert_eq!(room_in(memory), room, "{memory}");
         }

@@ -63,7 +63,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("infer_names", "true", Switch, "whether a picture held by a person's object id answers for the principal name too, once Graph has told that both are one person's"),
     setting("first_word", "true", Switch, "whether the held faces of a page wait for Graph's first answer to a new token, and are not all asked for"),
     setting("ask_names", "false", Switch, "whether Graph is asked for the ids and names of the directory, so that both names of a person are known to be one's (`sharing = \"tenant\"`)"),
-    setting("cache_memory", "256MiB", Size("1MiB", "1TiB"), "memory that the process keeps to; photos have all but 16 MiB of it, and half of less than 32 MiB"),
+    setting("cache_memory", "256MiB", Size("1MiB", "1TiB"), "memory that the process keeps to; photos have all but 20 MiB of it, and half of less than 40 MiB"),
     setting("max_photo", "4MiB", Size("1KiB", "256MiB"), "the largest photo that is stored; a larger one streams"),
     setting("proofs", "100000", Count(1, 100_000_000), "how many tokens are remembered, each by a keyed hash"),
     setting("member_roles", "b79fbf4d-3ef9-4689-8143-76b194e85509", List("directory role GUIDs"), "directory roles that show a caller to be a member and not a guest (`sharing = \"tenant\"`)"),

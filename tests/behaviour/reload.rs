@@ -147,7 +147,7 @@ async fn what_cannot_change_live_waits_and_is_named() {
     assert!(reloaded.taken.is_empty(), "{reloaded:?}");
     assert!(reloaded.waiting.contains(&"cache_memory"), "{reloaded:?}");
     // What is left of 256 MiB for photos.
-    assert_eq!(world.proxy.rooms.cache.bound(), 240 * 1024 * 1024);
+    assert_eq!(world.proxy.rooms.cache.bound(), 236 * 1024 * 1024);
 }
 
 /// The program itself, and what it says.

@@ -412,7 +412,7 @@ async fn under_verified_the_same_bytes_are_held_once_however_graph_tags_them() {
             _ => 0,
         };
         // A photo counts as what it takes in memory, which is up to a quarter more.
-        let beyond = weight.saturating_sub(size + entries * 880);
+        let beyond = weight.saturating_sub(size + entries * 1_160);
         let most = size / 4 + asked * 400;
         assert!(beyond <= most, "{mode:?}: {beyond} bytes");
     }

@@ -35,8 +35,8 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(config.cache.photo_ttl, Duration::from_secs(3600));
     assert_eq!(config.cache.absent_ttl, Duration::from_secs(600));
     assert_eq!(config.cache.stale_if_error, Duration::from_secs(86_400));
-    // 16 MiB of 256 are for the process itself.
-    assert_eq!(config.cache.memory, 240 << 20);
+    // 20 MiB of 256 are for the process itself.
+    assert_eq!(config.cache.memory, 236 << 20);
     assert_eq!(config.cache.max_photo, 4 << 20);
     assert_eq!(
         config.ops.admin,
