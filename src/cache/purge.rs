@@ -13,7 +13,7 @@ use crate::identity::{Space, Subject};
 use crate::route::{Guid, ObjectId};
 
 /// How many entries a walk looks at in one go: some tens of microseconds.
-const STEP: usize = 128;
+const STEP: usize = 16;
 /// How long it rests then.
 const REST: Duration = Duration::from_micros(100);
 
