@@ -3,7 +3,8 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::load::{self, CONNECTIONS, Run, Until};
@@ -16,7 +17,7 @@ const COLD: usize = 2_000_000;
 
 /// A proxy and its Graph.
 struct Pair {
-    _graph: Graph,
+    graph: Graph,
     proxy: Server,
     flags: Vec<String>,
 }
@@ -37,7 +38,7 @@ impl Pair {
         };
         let proxy = Server::start(Who::Proxy, &setting)?;
         Ok(Self {
-            _graph: graph,
+            graph,
             proxy,
             flags,
         })
@@ -300,6 +301,8 @@ pub(crate) fn storm(plan: &Plan, certificate: &Certificate) -> Outcome<()> {
     let pair = Pair::start(plan, certificate, SERVER, &[flag.as_str()])?;
     let requests = Requests::of(Kind::Small, 1_000, 0..OWNERS);
     pair.warm(&requests)?;
+    let graph = pair.graph.pid().to_string();
+    let missed = AtomicUsize::new(0);
     let time = plan.time * 3;
     // Few enough that the server has time left: else what is measured is the queue before it.
     let hits = || load::run(pair.proxy.plain, &requests, 4, Until::Time(time));
@@ -316,7 +319,12 @@ pub(crate) fn storm(plan: &Plan, certificate: &Certificate) -> Outcome<()> {
             let over = AtomicBool::new(false);
             let run = std::thread::scope(|scope| -> Outcome<Run> {
                 let other = scope.spawn(|| match what {
-                    Some(true) => misses(pair.proxy.plain, round, &over),
+                    Some(true) => {
+                        behind(&["--all-tasks", "0", &graph])?;
+                        missed
+                            .fetch_add(misses(pair.proxy.plain, round, &over)?, Ordering::Relaxed);
+                        Ok(())
+                    }
                     Some(false) => purges(admin, &over),
                     None => Ok(()),
                 });
@@ -340,18 +348,33 @@ pub(crate) fn storm(plan: &Plan, certificate: &Certificate) -> Outcome<()> {
         let times = spread(times, 2);
         say(&format!("| {name} | {half} µs | {most} µs | {times} × |"))?;
     }
-    say(&format!("flags: {}", pair.flags.join(" ")))
+    let missed = missed.into_inner() / plan.rounds.max(1);
+    let flags = pair.flags.join(" ");
+    say(&format!("{missed} misses in {time:?}; flags: {flags}"))
 }
 
-/// Asks for what nobody has asked for, four at a time.
-fn misses(proxy: SocketAddr, round: usize, over: &AtomicBool) -> Outcome<()> {
-    let mut from = COLD + round * 1_000_000;
+/// Lets a thread, or all of a process, have its core only while nobody else wants it.
+fn behind(tasks: &[&str]) -> Outcome<()> {
+    let said = Command::new("chrt")
+        .args(["--idle", "--pid"])
+        .args(tasks)
+        .status()?;
+    said.success().then_some(()).ok_or("chrt failed".into())
+}
+
+/// Asks for what nobody has asked for, four at a time; how often. Who asks, and Graph, share a core
+/// with who times the hits, and wait for it: else what is timed is that core.
+fn misses(proxy: SocketAddr, round: usize, over: &AtomicBool) -> Outcome<usize> {
+    let own = std::fs::read_link("/proc/thread-self")?;
+    behind(&["0", &own.file_name().unwrap_or_default().to_string_lossy()])?;
+    let first = COLD + round * 1_000_000;
+    let mut from = first;
     while !over.load(Ordering::Relaxed) {
         let list = Requests::of(Kind::Small, 1, from..from + 200);
         load::run(proxy, &list, 4, Until::Each)?;
         from += 200;
     }
-    Ok(())
+    Ok(from - first)
 }
 
 /// Purges one who has no photo here, again and again: each walks through everything held.

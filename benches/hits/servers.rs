@@ -377,7 +377,7 @@ sub vcl_backend_response {{ unset beresp.http.Vary; set beresp.ttl = 1d; return 
         let at = place.display();
         let records = format!(
             "CONFIG proxy.config.http.server_ports STRING {port}:ip-in=127.0.0.1
-CONFIG proxy.config.admin.user_id STRING root
+CONFIG proxy.config.admin.user_id STRING nobody
 CONFIG proxy.config.exec_thread.autoconfig INT 0
 CONFIG proxy.config.exec_thread.limit INT 1
 CONFIG proxy.config.accept_threads INT 0
@@ -423,6 +423,14 @@ CONFIG proxy.config.diags.debug.enabled INT 0
              localstatedir: {at}/run\nruntimedir: {at}/run\nlogdir: {at}/log\ncachedir: {at}/cache\n"
         );
         fs::write(place.join("runroot.yaml"), runroot)?;
+        // It does not serve as root, and becomes somebody who must get at its files.
+        let all = Command::new("chmod")
+            .args(["-R", "a+rwX"])
+            .arg(&place)
+            .status()?;
+        if !all.success() {
+            return Err("chmod failed".into());
+        }
         let root = format!("--run-root={at}/runroot.yaml");
         let words = ["traffic_server", &root];
         Self::of_peer(Who::TrafficServer, setting, &words, ports, place)
@@ -525,6 +533,10 @@ impl Graph {
             child,
             address: *address.first().ok_or("no address")?,
         })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// How many questions it has been asked.
