@@ -291,6 +291,7 @@ fn one(
         }
         servers.push((server, Vec::new()));
     }
+    let mut left_out = Vec::new();
     for round in 0..=plan.rounds {
         for (server, costs) in &mut servers {
             let before = (server.cpu(), graph.asked()?);
@@ -302,9 +303,13 @@ fn one(
             };
             let after = (server.cpu(), graph.asked()?);
             if after.1 - before.1 > 1 {
-                return Err(
-                    format!("{} asked Graph while it should hit", server.who.name()).into(),
-                );
+                let what = format!("{} asked Graph while it should hit", server.who.name());
+                if !Who::PEERS.contains(&server.who) {
+                    return Err(what.into());
+                }
+                eprintln!("{what}: it is left out");
+                left_out.push(server.who);
+                continue;
             }
             // The first round brings caches and counters to their speed.
             if round > 0 {
@@ -312,6 +317,7 @@ fn one(
                 costs.push((after.0 - before.0) as f64 / 1e3 / answers as f64);
             }
         }
+        servers.retain(|(server, _)| !left_out.contains(&server.who));
     }
     Ok(servers
         .into_iter()
