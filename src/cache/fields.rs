@@ -123,15 +123,7 @@ impl StoredFields {
         if self.value(&header::ETAG).is_some() {
             return self;
         }
-        let mut values = self.values();
-        for (_, value) in STORED_FIELDS
-            .iter()
-            .zip(&mut values)
-            .filter(is(&header::ETAG))
-        {
-            *value = Some(tag.as_bytes());
-        }
-        Self::written(values, true)
+        Self::written(self.values_with(&header::ETAG, tag.as_bytes()), true)
     }
 
     /// With the values of others over these, but for those that describe what they come with:
@@ -158,14 +150,7 @@ impl StoredFields {
             return self;
         }
         let text = httpdate::fmt_http_date(received.wall());
-        let mut values = self.values();
-        for (_, value) in STORED_FIELDS
-            .iter()
-            .zip(&mut values)
-            .filter(is(&header::DATE))
-        {
-            *value = Some(text.as_bytes());
-        }
+        let values = self.values_with(&header::DATE, text.as_bytes());
         Self::written(values, self.own_tag)
     }
 
@@ -173,6 +158,21 @@ impl StoredFields {
         self.iter()
             .find(|(kept, _)| *kept == name)
             .map(|(_, value)| value)
+    }
+
+    /// All values, with this one under that name.
+    fn values_with<'a>(
+        &'a self,
+        name: &HeaderName,
+        with: &'a [u8],
+    ) -> [Option<&'a [u8]>; Self::MOST] {
+        let mut values = self.values();
+        for (kept, value) in STORED_FIELDS.iter().zip(&mut values) {
+            if kept == name {
+                *value = Some(with);
+            }
+        }
+        values
     }
 
     fn values(&self) -> [Option<&[u8]>; Self::MOST] {
@@ -191,11 +191,6 @@ impl StoredFields {
 /// How much of a line stands before the value: its beginning, the name, a colon and a space.
 fn before(name: &HeaderName) -> usize {
     2 + name.as_str().len() + 2
-}
-
-/// Whether a value is the one of that name.
-fn is<T>(name: &HeaderName) -> impl Fn(&(&HeaderName, T)) -> bool {
-    move |(kept, _)| *kept == name
 }
 
 /// All lines of a field that is a list, as one (RFC 9110 §5.3).
