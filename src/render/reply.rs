@@ -217,7 +217,7 @@ fn fields(
 
     let mut fields = template(stored).clone();
     for (slot, value) in fields.values_mut().zip(said.into_iter().chain(kept)) {
-        *slot = value.expect("digits, dashes and words of ours are header values");
+        *slot = value.expect("words of ours and what was kept of a field are header values");
     }
     // On an answer that Graph has just made, `Age` would say that it has not (RFC 9111 §5.1).
     if !status.is_hit() && stored.age(now).as_secs() == 0 {

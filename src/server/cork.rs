@@ -166,8 +166,6 @@ impl<T> fmt::Debug for Uncork<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Cursor;
-
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 
     use super::*;
@@ -178,7 +176,7 @@ mod tests {
         room: usize,
         writes: usize,
         flushes: usize,
-        got: Cursor<Vec<u8>>,
+        got: Vec<u8>,
         is_broken: bool,
     }
 
@@ -198,7 +196,7 @@ mod tests {
             }
             this.room -= taken.len();
             this.writes += 1;
-            this.got.get_mut().extend_from_slice(taken);
+            this.got.extend_from_slice(taken);
             Poll::Ready(Ok(taken.len()))
         }
 
@@ -240,7 +238,7 @@ mod tests {
         assert_eq!(locked(&turn.0).stream.writes, 0, "before the turn is over");
         assert!(uncork(&turn).is_ready());
         let held = locked(&turn.0);
-        assert_eq!(held.stream.got.get_ref(), b"one two three");
+        assert_eq!(held.stream.got, b"one two three");
         assert_eq!((held.stream.writes, held.stream.flushes), (1, 1));
         assert_eq!(held.bytes.capacity(), 0, "an idle connection keeps no room");
     }
@@ -265,7 +263,7 @@ mod tests {
         assert!(uncork(&turn).is_pending(), "there is more to write");
         locked(&turn.0).stream.room = usize::MAX;
         assert!(uncork(&turn).is_ready());
-        assert_eq!(locked(&turn.0).stream.got.get_ref(), &vec![7; taken]);
+        assert_eq!(locked(&turn.0).stream.got, vec![7; taken]);
     }
 
     #[test]
@@ -277,7 +275,7 @@ mod tests {
         assert!(write(&mut stream, b" last").is_ready());
         assert!(uncork(&turn).is_ready());
         let expected = [&b"first "[..], &long, b" last"].concat();
-        assert_eq!(locked(&turn.0).stream.got.get_ref(), &expected);
+        assert_eq!(locked(&turn.0).stream.got, expected);
     }
 
     #[test]
