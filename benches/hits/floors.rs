@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::error::Error;
 use std::fmt::Write as _;
 use std::io::{ErrorKind, IoSlice, Read as _, Write as _};
 use std::net::SocketAddr;
@@ -11,9 +12,10 @@ use bytes::Bytes;
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
+use hyper::body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{Service, service_fn};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -199,39 +201,45 @@ fn connected(graph: SocketAddr) -> Outcome<std::net::TcpStream> {
 /// hyper in front of hyper's client: the same runtime, server and pool of connections, and
 /// nothing looked at or kept.
 pub(crate) fn passing(graph: SocketAddr) -> Outcome<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-        say(&format!("listen http://{}", listener.local_addr()?))?;
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        let client = Client::builder(TokioExecutor::new()).build::<_, Incoming>(connector);
-        let graph = Authority::try_from(graph.to_string())?;
-        loop {
-            let (stream, _) = listener.accept().await?;
-            stream.set_nodelay(true)?;
-            let (client, graph) = (client.clone(), graph.clone());
-            tokio::spawn(async move {
-                let answers = service_fn(move |mut request: Request<Incoming>| {
-                    let mut parts = std::mem::take(request.uri_mut()).into_parts();
-                    parts.scheme = Some(Scheme::HTTP);
-                    parts.authority = Some(graph.clone());
-                    *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
-                    client.request(request)
-                });
-                let _ = http1::Builder::new()
-                    .serve_connection(TokioIo::new(stream), answers)
-                    .await;
-            });
-        }
-    })
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    let client = Client::builder(TokioExecutor::new()).build::<_, Incoming>(connector);
+    let graph = Authority::try_from(graph.to_string())?;
+    serve(&service_fn(move |mut request: Request<Incoming>| {
+        let mut parts = std::mem::take(request.uri_mut()).into_parts();
+        parts.scheme = Some(Scheme::HTTP);
+        parts.authority = Some(graph.clone());
+        *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+        client.request(request)
+    }))
 }
 
 /// hyper answering from a hash map: the same runtime and response fields, all of them ready.
 pub(crate) fn bare(kind: Kind, photos: usize) -> Outcome<()> {
+    let mut fields = HeaderMap::new();
+    for (name, value) in FIELDS {
+        fields.insert(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
+    }
+    let held: HashMap<String, Bytes> = (0..photos)
+        .map(|owner| (kind.path(owner), Bytes::from(world::body(kind, owner))))
+        .collect();
+    let held = Arc::new((held, fields));
+    serve(&service_fn(move |request: Request<Incoming>| {
+        let held = Arc::clone(&held);
+        async move { Ok::<_, Infallible>(answer(&held.0, &held.1, request.uri().path())) }
+    }))
+}
+
+/// Serves every connection by hyper, on one worker.
+fn serve<S, B>(service: &S) -> Outcome<()>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Future: Send> + Clone + Send + 'static,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+{
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -239,29 +247,13 @@ pub(crate) fn bare(kind: Kind, photos: usize) -> Outcome<()> {
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         say(&format!("listen http://{}", listener.local_addr()?))?;
-        let mut fields = HeaderMap::new();
-        for (name, value) in FIELDS {
-            fields.insert(
-                HeaderName::from_static(name),
-                HeaderValue::from_static(value),
-            );
-        }
-        let held: HashMap<String, Bytes> = (0..photos)
-            .map(|owner| (kind.path(owner), Bytes::from(world::body(kind, owner))))
-            .collect();
-        let held = Arc::new((held, fields));
         loop {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
-            let held = Arc::clone(&held);
+            let connection =
+                http1::Builder::new().serve_connection(TokioIo::new(stream), service.clone());
             tokio::spawn(async move {
-                let answers = service_fn(move |request: Request<Incoming>| {
-                    let held = Arc::clone(&held);
-                    async move { Ok::<_, Infallible>(answer(&held.0, &held.1, request.uri().path())) }
-                });
-                let _ = http1::Builder::new()
-                    .serve_connection(TokioIo::new(stream), answers)
-                    .await;
+                let _ = connection.await;
             });
         }
     })

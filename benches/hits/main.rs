@@ -102,6 +102,20 @@ struct Plan {
 }
 
 impl Plan {
+    /// What is usual: 2 KB photos of everybody, on the server's core.
+    fn setting<'a>(&'a self, certificate: &'a Certificate, graph: &Graph) -> Setting<'a> {
+        Setting {
+            cores: SERVER,
+            graph: graph.address,
+            certificate,
+            binary: &self.binary,
+            against: self.against.as_deref(),
+            kind: Kind::Small,
+            photos: world::OWNERS,
+            flags: &[],
+        }
+    }
+
     fn of(words: &[&str]) -> Outcome<Self> {
         let quick = words.contains(&"quick");
         let chosen = |all: &[(&str, usize)]| -> Vec<usize> {
@@ -212,7 +226,7 @@ struct Row {
     costs: Vec<Cost>,
 }
 
-/// Microseconds of processor time for each request, one for each round, sorted.
+/// A figure of each round, sorted; mostly microseconds of processor time for each request.
 struct Cost(Vec<f64>);
 
 impl Cost {
@@ -234,8 +248,9 @@ impl Cost {
 
 impl fmt::Display for Cost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (least, most) = self.spread();
-        write!(f, "{:.1} ({least:.1}–{most:.1})", self.median())
+        let ((least, most), digits) = (self.spread(), f.precision().unwrap_or(1));
+        let half = self.median();
+        write!(f, "{half:.digits$} ({least:.digits$}–{most:.digits$})")
     }
 }
 
@@ -249,14 +264,8 @@ fn one(
 ) -> Outcome<Vec<(Who, Cost)>> {
     let graph = Graph::start(GENERATOR)?;
     let setting = Setting {
-        cores: SERVER,
-        graph: graph.address,
-        certificate,
-        binary: &plan.binary,
-        against: plan.against.as_deref(),
         kind,
-        photos: world::OWNERS,
-        flags: &[],
+        ..plan.setting(certificate, &graph)
     };
     let mut who = vec![Who::Proxy];
     if plan.against.is_some() {

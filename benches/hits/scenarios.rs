@@ -28,13 +28,8 @@ impl Pair {
         let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let setting = Setting {
             cores,
-            graph: graph.address,
-            certificate,
-            binary: &plan.binary,
-            against: None,
-            kind: Kind::Small,
-            photos: OWNERS,
             flags: &flags,
+            ..plan.setting(certificate, &graph)
         };
         let proxy = Server::start(Who::Proxy, &setting)?;
         Ok(Self {
@@ -101,17 +96,7 @@ pub(crate) fn miss(plan: &Plan, certificate: &Certificate) -> Outcome<()> {
         if !who.is_here() {
             continue;
         }
-        let setting = Setting {
-            cores: SERVER,
-            graph: graph.address,
-            certificate,
-            binary: &plan.binary,
-            against: plan.against.as_deref(),
-            kind: Kind::Small,
-            photos: OWNERS,
-            flags: &[],
-        };
-        match Server::start(who, &setting) {
+        match Server::start(who, &plan.setting(certificate, &graph)) {
             Ok(server) => roads.push(Road::of(who.name(), server.plain, Some(server))),
             Err(error) => say(&format!("{} is left out: {error}", who.name()))?,
         }
@@ -132,16 +117,11 @@ pub(crate) fn miss(plan: &Plan, certificate: &Certificate) -> Outcome<()> {
         }
     }
     say("\n| | p50 | adds, p50 | p99 | µs of processor |\n|---|---|---|---|---|")?;
-    for road in &mut roads {
-        let [half, add, most, cost] = [
-            &mut road.halves,
-            &mut road.adds,
-            &mut road.mosts,
-            &mut road.costs,
-        ]
-        .map(|figures| spread(figures, 0));
+    for road in roads {
+        let [half, add, most, cost] =
+            [road.halves, road.adds, road.mosts, road.costs].map(Cost::of);
         say(&format!(
-            "| {} | {half} µs | {add} µs | {most} µs | {cost} |",
+            "| {} | {half:.0} µs | {add:.0} µs | {most:.0} µs | {cost:.0} |",
             road.name
         ))?;
     }
@@ -179,15 +159,6 @@ impl Road {
     }
 }
 
-/// The median, and in brackets the least and the most, with so many digits.
-fn spread(figures: &mut [f64], digits: usize) -> String {
-    figures.sort_by(f64::total_cmp);
-    let at = |at: usize| figures.get(at).copied().unwrap_or(f64::NAN);
-    let (least, most) = (at(0), at(figures.len().saturating_sub(1)));
-    let half = at(figures.len() / 2);
-    format!("{half:.digits$} ({least:.digits$}–{most:.digits$})")
-}
-
 /// A number of photos held and of tokens, and who answers for them.
 struct Point {
     photos: usize,
@@ -203,14 +174,10 @@ impl Point {
         let flags = ["--cache-memory=64GiB", "--proofs=1000000"].map(str::to_owned);
         let graph = Graph::start(GENERATOR)?;
         let setting = Setting {
-            cores: SERVER,
-            graph: graph.address,
-            certificate,
-            binary: &plan.binary,
-            against: None,
             kind: Kind::Metadata,
             photos,
             flags: &flags,
+            ..plan.setting(certificate, &graph)
         };
         let requests = Requests::of(Kind::Metadata, tokens, 0..photos);
         let proxy = Server::start(Who::Proxy, &setting)?;
@@ -343,10 +310,11 @@ pub(crate) fn storm(plan: &Plan, certificate: &Certificate) -> Outcome<()> {
         }
     }
     say("\n| hits, 4 connections | p50 | p99 | p99 against alone |\n|---|---|---|---|")?;
-    for ((name, _), [half, most, times]) in cases.iter().zip(&mut figures) {
-        let (half, most) = (spread(half, 0), spread(most, 0));
-        let times = spread(times, 2);
-        say(&format!("| {name} | {half} µs | {most} µs | {times} × |"))?;
+    for ((name, _), figures) in cases.iter().zip(figures) {
+        let [half, most, times] = figures.map(Cost::of);
+        say(&format!(
+            "| {name} | {half:.0} µs | {most:.0} µs | {times:.2} × |"
+        ))?;
     }
     let missed = missed.into_inner() / plan.rounds.max(1);
     let flags = pair.flags.join(" ");
