@@ -365,10 +365,10 @@ async fn maintain(rooms: Arc<Rooms>) {
         timer.tick().await;
         if rooms.cache.wants_walk() {
             let rooms = Arc::clone(&rooms);
-            let _ = tokio::task::spawn_blocking(move || rooms.maintain()).await;
-        } else {
-            rooms.maintain();
+            let sweep = move || rooms.cache.sweep_doubted(rooms.clock.now());
+            let _ = tokio::task::spawn_blocking(sweep).await;
         }
+        rooms.tidy();
     }
 }
 

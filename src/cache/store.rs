@@ -207,36 +207,48 @@ impl Cache {
             .is_none()
     }
 
-    /// Whether [`Cache::maintain`] would walk through everything held, which is nothing for a
-    /// thread that answers callers.
+    /// Whether [`Cache::sweep_doubted`] would walk through everything held, which is nothing for a thread
+    /// that answers callers.
     pub fn wants_walk(&self) -> bool {
         self.doubts.has_unswept()
     }
 
-    /// Drops what has ended, and what is in certain doubt. To be called on a timer: people's
-    /// photos must not outlive their lifetime in memory for want of traffic.
-    pub fn maintain(&self, now: Time) {
-        if self.doubts.take_unswept() {
-            for (key, slot) in self.walk() {
-                let Slot::Response(response) = &slot else {
-                    continue;
-                };
-                let own = match &*key {
-                    SlotKey::Response(key) => Some(key.partition),
-                    SlotKey::Current(_) | SlotKey::Body(_) => None,
-                };
-                if self.doubt(response, own, now) != Some(Doubt::Certain) {
-                    continue;
-                }
-                // A refusal to one leaves the bytes to the others.
-                if let StoredBody::Shared(body) = &response.body
-                    && self.doubt(response, None, now) == Some(Doubt::Certain)
-                {
-                    self.slots.invalidate(&RefKey::Body(&body.key));
-                }
-                self.slots.invalidate(&*key);
-            }
+    /// Drops what has ended, and what is in certain doubt.
+    #[cfg(test)]
+    pub(super) fn maintain(&self, now: Time) {
+        self.sweep_doubted(now);
+        self.tidy(now);
+    }
+
+    /// Drops what is in certain doubt, where notes have been made since the last time.
+    pub fn sweep_doubted(&self, now: Time) {
+        if !self.doubts.take_unswept() {
+            return;
         }
+        for (key, slot) in self.walk() {
+            let Slot::Response(response) = &slot else {
+                continue;
+            };
+            let own = match &*key {
+                SlotKey::Response(key) => Some(key.partition),
+                SlotKey::Current(_) | SlotKey::Body(_) => None,
+            };
+            if self.doubt(response, own, now) != Some(Doubt::Certain) {
+                continue;
+            }
+            // A refusal to one leaves the bytes to the others.
+            if let StoredBody::Shared(body) = &response.body
+                && self.doubt(response, None, now) == Some(Doubt::Certain)
+            {
+                self.slots.invalidate(&RefKey::Body(&body.key));
+            }
+            self.slots.invalidate(&*key);
+        }
+    }
+
+    /// Drops what has ended. To be called on a timer: people's photos must not outlive their
+    /// lifetime in memory for want of traffic.
+    pub fn tidy(&self, now: Time) {
         let longest = Duration::from_secs(self.longest_hold.load(Ordering::Relaxed));
         let quiet = longest.saturating_add(LONGEST_QUESTION);
         self.doubts.forget(quiet, quiet.max(REFUSAL_NOTE), now);

@@ -472,10 +472,16 @@ impl Service for Proxy {
 }
 
 impl Rooms {
-    /// Drops from memory what has ended. To be called on a timer.
+    /// Drops from memory what has ended, and what is in certain doubt.
     pub fn maintain(&self) {
+        self.cache.sweep_doubted(self.clock.now());
+        self.tidy();
+    }
+
+    /// Drops from memory what has ended. To be called on a timer.
+    pub fn tidy(&self) {
         let now = self.clock.now();
-        self.cache.maintain(now);
+        self.cache.tidy(now);
         self.identity.maintain(now);
         self.questions.gate().maintain(now);
         self.questions.names_asked.maintain(now);
