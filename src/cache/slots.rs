@@ -159,7 +159,7 @@ impl Expiry<SlotKey, Slot> for Holds {
 }
 
 /// How many entries have gone, and why. Counted by the store's own bookkeeping, so a removal
-/// shows once [`maintain`](super::Cache::maintain) has run.
+/// shows once [`tidy`](super::Cache::tidy) has run.
 #[derive(Debug, Default)]
 pub struct Removals {
     expired: AtomicU64,
