@@ -34,6 +34,34 @@ pub struct Answered<'a> {
     pub born: Born,
 }
 
+/// An answer that has been judged, and is not kept yet.
+#[derive(Debug)]
+pub struct Received {
+    response: Arc<StoredResponse>,
+    /// Why it will not be, where that is known.
+    not_stored: Option<NotStored>,
+}
+
+impl Received {
+    /// Its status.
+    pub fn status(&self) -> StatusCode {
+        self.response.status
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> Bytes {
+        match &self.response.body {
+            StoredBody::Inline(bytes) => bytes.clone(),
+            StoredBody::Shared(_) => Bytes::new(),
+        }
+    }
+
+    /// Why it will not be kept, where that is known.
+    pub fn not_stored(&self) -> Option<NotStored> {
+        self.not_stored
+    }
+}
+
 /// What became of an answer.
 #[derive(Debug)]
 pub struct Kept {
@@ -55,35 +83,75 @@ impl Cache {
         before: Option<&Held>,
         now: Time,
     ) -> Kept {
+        let received = self.receive(place, kind, answered, now);
+        self.keep_received(place, received, before, now)
+    }
+
+    /// Judges an answer, and says what will be told with it and for how long it is good. Keeps
+    /// nothing yet.
+    pub fn receive(
+        &self,
+        place: &Place,
+        kind: Kind,
+        answered: Answered<'_>,
+        now: Time,
+    ) -> Received {
         let judged = admission::judge_body(kind, place.view, &answered.bytes);
         let kind = judged.unwrap_or(kind);
-        let freshness = Freshness::of(&self.config(), kind, answered.fields, now, self.jitter());
-        let fields = StoredFields::of(answered.fields).dated(now);
-        let (body, slot, bytes) = body(place, kind, &fields, answered.bytes, before);
-        let fields = match &body {
-            StoredBody::Shared(body) => fields.tagged(&own_etag(body.key.digest())),
-            StoredBody::Inline(_) => fields,
-        };
         let response = StoredResponse {
             status: answered.status,
             kind,
-            length: bytes.len() as u64,
-            fields,
-            body,
+            length: answered.bytes.len() as u64,
+            fields: StoredFields::of(answered.fields).dated(now),
+            freshness: Freshness::of(&self.config(), kind, answered.fields, now, self.jitter()),
+            body: StoredBody::Inline(answered.bytes),
             asked: answered.asked,
-            freshness,
             born: answered.born,
             subject: place.subject.clone(),
             space: place.space,
             popularity: Popularity::default(),
         };
+        Received {
+            response: Arc::new(response),
+            not_stored: judged.err(),
+        }
+    }
+
+    /// What was received, where it would be kept as it is now: to be told before it is.
+    pub fn foretell(&self, place: &Place, received: &Received, now: Time) -> Option<Held> {
+        let Received {
+            response,
+            not_stored,
+        } = received;
+        let is_whole = !is_picture(place, response.kind)
+            // Our own tag would be made of the bytes.
+            || response.fields.contains_key(&header::ETAG);
+        let would_keep = not_stored.is_none() && self.believes(place, response.born, now);
+        (is_whole && would_keep).then(|| Held {
+            response: Arc::clone(response),
+            bytes: HeldBytes::With(Arc::clone(response)),
+        })
+    }
+
+    /// Keeps what was received, if nothing has spoken against it since.
+    pub fn keep_received(
+        &self,
+        place: &Place,
+        received: Received,
+        before: Option<&Held>,
+        now: Time,
+    ) -> Kept {
+        let Received {
+            response,
+            not_stored,
+        } = received;
+        let mut response = Arc::unwrap_or_clone(response);
+        let (slot, bytes) = settle(place, &mut response, before);
         let held = Held {
             response: Arc::new(response),
             bytes: HeldBytes::Inline(bytes),
         };
-        let not_stored = judged
-            .err()
-            .or_else(|| self.insert(place, &held, slot, now).err());
+        let not_stored = not_stored.or_else(|| self.insert(place, &held, slot, now).err());
         Kept { held, not_stored }
     }
 
@@ -202,25 +270,42 @@ impl Cache {
     }
 }
 
-/// Where the bytes go, and what their slot is filled with: a picture's once for all, the same
-/// bytes as before not again.
-fn body(
+/// Whether an answer of this kind, kept in this place, is a picture: its bytes have a slot of
+/// their own.
+fn is_picture(place: &Place, kind: Kind) -> bool {
+    kind == Kind::Media && place.current.is_some()
+}
+
+/// Says where the bytes of a new answer go, a picture's once for all and the same bytes as before
+/// not again; and gives a picture a tag. Returned is what their slot is filled with, and the bytes.
+fn settle(
     place: &Place,
-    kind: Kind,
-    fields: &StoredFields,
-    bytes: Bytes,
+    response: &mut StoredResponse,
     before: Option<&Held>,
-) -> (StoredBody, Option<Arc<Bytes>>, Bytes) {
-    let (Kind::Media, Some(current)) = (kind, &place.current) else {
-        return (StoredBody::Inline(bytes.clone()), None, bytes);
+) -> (Option<Arc<Bytes>>, Bytes) {
+    let StoredBody::Inline(bytes) = &response.body else {
+        return (None, Bytes::new());
     };
-    if let Some(before) = before.filter(|before| *before.bytes == bytes) {
+    let bytes = bytes.clone();
+    let (Kind::Media, Some(current)) = (response.kind, &place.current) else {
+        return (None, bytes);
+    };
+    let same = before.filter(|before| *before.bytes == bytes);
+    let (body, slot, bytes) = if let Some(before) = same {
         let (body, slot) = again(&before.response.body, &before.bytes);
-        return (body, slot, Bytes::clone(&before.bytes));
+        (body, slot, Bytes::clone(&before.bytes))
+    } else {
+        let tag = response.fields.get(&header::ETAG);
+        let key = BodyKey::new(current, tag.as_ref(), &bytes);
+        let (body, slot) = SharedBody::new(key, &bytes);
+        (StoredBody::Shared(body), Some(slot), bytes)
+    };
+    if let StoredBody::Shared(body) = &body {
+        let fields = std::mem::take(&mut response.fields);
+        response.fields = fields.tagged(&own_etag(body.key.digest()));
     }
-    let key = BodyKey::new(current, fields.get(&header::ETAG).as_ref(), &bytes);
-    let (body, slot) = SharedBody::new(key, &bytes);
-    (StoredBody::Shared(body), Some(slot), bytes)
+    response.body = body;
+    (slot, bytes)
 }
 
 /// The same bytes in the same place.

@@ -189,6 +189,11 @@ impl Identity {
         self.proofs.accept(caller, asked, now)
     }
 
+    /// Whether [`Identity::accepted`] would remember that word now.
+    pub fn would_accept(&self, caller: &Caller, asked: Time, now: Time) -> bool {
+        self.proofs.would_accept(caller, asked, now)
+    }
+
     /// Whether Graph's word about this caller still stands, whatever came since it was looked up.
     pub fn still_proven(&self, caller: &Caller, now: Time) -> bool {
         self.proofs.get(&caller.credential, now).is_some()

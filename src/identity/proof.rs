@@ -273,6 +273,13 @@ impl Proofs {
             .filter(|proof| self.holds(proof, now))
     }
 
+    /// Whether [`Proofs::accept`] would make a proof of this word now.
+    pub(super) fn would_accept(&self, caller: &Caller, asked: Time, now: Time) -> bool {
+        now.since(asked) < self.ttl()
+            && !ended(caller.principal().expires(), now)
+            && !lock(&self.refusals).since(&caller.credential, asked)
+    }
+
     pub(super) fn accept(&self, caller: &Caller, asked: Time, now: Time) -> Option<Arc<Proof>> {
         let refusals = lock(&self.refusals);
         if refusals.since(&caller.credential, asked) {

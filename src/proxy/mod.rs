@@ -3,8 +3,8 @@
 //! Calls the rooms one after another and hands each what the one before it said. What a photo
 //! costs, who may have it and for how long is decided in the rooms; in which order is decided
 //! here. [`wanted`] gathers the facts of one request, [`question`] asks Graph, [`told`] says what
-//! the answer means, [`fallback`] what is shown without one. `batch`
-//! tells the same story of several requests in one.
+//! the answer means, [`learn`] what is learnt of it, [`fallback`] what is shown without one.
+//! `batch` tells the same story of several requests in one.
 
 mod batch;
 pub mod config;
@@ -14,6 +14,7 @@ mod fallback;
 mod first;
 mod gather;
 mod infer;
+mod learn;
 mod names;
 pub mod preflight;
 mod question;
@@ -311,6 +312,7 @@ impl Proxy {
             Err(why) => {
                 let wanted = Wanted {
                     attended,
+                    answers_first: turn.is_none() && !facts.hangs_on_word(rooms),
                     ..Wanted::of(rooms, facts.clone(), &request)
                 };
                 rooms.ask(Arc::new(wanted), why).await

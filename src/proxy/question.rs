@@ -8,6 +8,7 @@ use http::{HeaderValue, StatusCode, header};
 use tokio::sync::Semaphore;
 
 use super::download::{Came, Downloads, Ready};
+use super::learn::Lesson;
 use super::names::Rounds;
 use super::told::{Posed, Told};
 use super::verify::Verified;
@@ -78,6 +79,8 @@ pub(super) struct Flown {
     pub(super) landing: Landing<Word>,
     /// Whether Graph has just given the caller what it asked for.
     pub(super) accepted: bool,
+    /// What is still to be learnt of the answer. Until then it has not landed.
+    pub(super) lesson: Option<Box<Lesson>>,
 }
 
 /// What was known when a question was asked.
@@ -234,7 +237,7 @@ impl Rooms {
 
     /// Asks so that a caller who leaves fails nobody who waits: the question goes on in a task of
     /// its own, from the start or, where its caller's connection attends to nothing else, from
-    /// when the caller leaves.
+    /// when the caller leaves. It lands when what its answer tells has been learnt.
     async fn lead(
         self: &Arc<Self>,
         wanted: Arc<Wanted>,
@@ -243,11 +246,20 @@ impl Rooms {
     ) -> Outcome {
         let (rooms, attended) = (Arc::clone(self), wanted.attended);
         let flight = Box::pin(async move {
-            let flown = rooms.fly(&wanted, why).await;
-            if let Some(lead) = lead {
-                lead.land(flown.landing);
+            let Flown {
+                outcome,
+                landing,
+                lesson,
+                ..
+            } = rooms.fly(&wanted, why).await;
+            let land = |landing| lead.map(|lead| lead.land(landing));
+            match lesson {
+                None => drop(land(landing)),
+                Some(lesson) => drop(tokio::spawn(async move {
+                    land(rooms.learn_behind(&wanted, why, *lesson))
+                })),
             }
-            flown.outcome
+            outcome
         });
         if attended {
             return Attended::new(flight).await;
@@ -264,11 +276,13 @@ impl Rooms {
             Ready::Ask(before, turn) => (before, turn),
             Ready::Told(flown) => return *flown,
         };
-        let flown = match self.enter(wanted).await {
+        let mut flown = match self.enter(wanted).await {
             Ok(pass) => self.verify_or_ask(wanted, why, before, &pass).await,
             Err(refusal) => Flown::alone(self.held_up(wanted, why, refusal)),
         };
-        if let Some(turn) = turn.filter(|_| flown.accepted) {
+        if let Some(lesson) = &mut flown.lesson {
+            lesson.turn = turn;
+        } else if let Some(turn) = turn.filter(|_| flown.accepted) {
             turn.land(Landing::Shared(Came::of(&flown)));
         }
         flown
@@ -402,6 +416,7 @@ impl Flown {
             outcome,
             landing: Landing::Alone,
             accepted: false,
+            lesson: None,
         }
     }
 

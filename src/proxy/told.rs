@@ -1,23 +1,18 @@
 //! What Graph's answer to a photo question means: for the budget, for the token, for what is
 //! held and for who may have it.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, header};
 use hyper::body::Incoming;
 
 use super::Rooms;
 use super::fallback::whole_seconds;
+use super::learn::{Lesson, Shown};
 use super::question::{Before, Flown, Word, question};
 use super::wanted::Wanted;
 use crate::cache::keep::{Answered, Kept};
 use crate::cache::{Born, Held, Kind, NotStored, admission, etag};
 use crate::clock::Time;
-use crate::identity::{Caller, Proof, Space};
 use crate::render::{Answer, Body, CacheStatus, Detail, Forward, Outcome, Problem, coding};
-use crate::route::{Guid, PhotoOwner, View};
 use crate::upstream::{self, Collected, Landing, Pass};
 
 /// The largest JSON or "no photo" body that is stored; Graph's are a few hundred bytes.
@@ -133,7 +128,8 @@ impl Rooms {
             return self.instead(wanted, why, Detail::Error, Problem::BrokenAnswer);
         }
         let reason = (reason != NotStored::Status).then_some(reason);
-        told.handed_on(told.still_coming(upstream::inbound(answer)), reason)
+        told.posed
+            .handed_on(told.still_coming(upstream::inbound(answer)), reason)
     }
 
     /// A 304 that lets nobody have what is held: it is about something else, or the token has
@@ -158,7 +154,7 @@ impl Rooms {
             return self.fallback_or_relay(told, detail, answer, now);
         }
         if answer.status() == StatusCode::NOT_MODIFIED {
-            return Flown::alone(told.problem(Problem::BrokenAnswer));
+            return Flown::alone(told.posed.problem(Problem::BrokenAnswer));
         }
         Flown::alone(told.relayed(answer))
     }
@@ -183,123 +179,45 @@ impl Rooms {
                 let answer = upstream::inbound(Response::from_parts(head, rest))
                     .map(|whole| whole.map(|rest| upstream::rejoin(prefix, rest)));
                 let answer = told.still_coming(answer);
-                return Flown::alone(told.handed_on(answer, Some(NotStored::TooLarge)));
+                return Flown::alone(told.posed.handed_on(answer, Some(NotStored::TooLarge)));
             }
             Err(error) => return self.unanswered(wanted, why, told.pass, &error),
         };
         let now = self.clock.now();
-        let alone = |bytes, reason| {
-            let answer = Response::from_parts(head.clone(), http_body_util::Full::new(bytes));
-            Flown::alone(told.handed_on(upstream::inbound(answer), reason))
-        };
-        // What is not Graph's word about a photo is no word about the caller either.
-        let shown = match admission::judge_body(kind, wanted.facts.photo.view, &bytes) {
-            Err(reason) => return alone(bytes, Some(reason)),
-            Ok(Kind::Absent) if kind == Kind::Absent => {
-                if !admission::is_graphs_own(&head.headers) {
-                    return alone(bytes, None);
-                }
-                Shown::NotFound(&bytes)
-            }
-            Ok(_) => Shown::Photo(Some(&bytes)),
-        };
-        if self.accepted(told.posed, shown, now).is_none() {
-            return alone(bytes, None);
-        }
         let answered = Answered {
             status: head.status,
             fields: &head.headers,
-            bytes,
+            bytes: bytes.clone(),
             asked,
             born,
         };
-        let kept = self.cache.keep(
-            &wanted.place,
-            kind,
-            answered,
-            told.before.held.as_ref(),
-            now,
-        );
-        if kept.not_stored.is_none() {
-            self.learn_habit(&told, &kept.held, now);
-            self.metadata_tells(wanted, &kept.held, born, asked, now);
-            self.picture_tells(wanted, &kept.held, born, asked, now);
+        let received = self.cache.receive(&wanted.place, kind, answered, now);
+        let posed = told.posed;
+        let alone = |reason| {
+            let answer =
+                Response::from_parts(head.clone(), http_body_util::Full::new(bytes.clone()));
+            Flown::alone(posed.handed_on(upstream::inbound(answer), reason))
+        };
+        // What is not Graph's word about a photo is no word about the caller either.
+        if let Some(reason) = received.not_stored() {
+            return alone(Some(reason));
         }
-        told.posed.kept(kept, head.status, now)
-    }
-
-    /// Graph has accepted the caller's token and answered about the subject: both are noted.
-    fn accepted(&self, posed: Posed<'_>, shown: Shown<'_>, now: Time) -> Option<Arc<Proof>> {
-        self.credited(posed.wanted, (posed.asked, posed.born), shown, now)
-    }
-
-    /// The same, of a question asked and born then.
-    pub(super) fn credited(
-        &self,
-        wanted: &Wanted,
-        (asked, born): (Time, Born),
-        shown: Shown<'_>,
-        now: Time,
-    ) -> Option<Arc<Proof>> {
-        let facts = &wanted.facts;
-        let proof = self.identity.accepted(&facts.caller, asked, now)?;
-        self.learn_names(&facts.caller, now);
-        if let (View::Metadata | View::List, PhotoOwner::User(upn), Shown::Photo(Some(json))) =
-            (facts.photo.view, &facts.photo.owner, shown)
-            && let Some(guid) = named_in(json)
+        if kind == Kind::Absent && !admission::is_graphs_own(&head.headers) {
+            return alone(None);
+        }
+        let lesson = Lesson::new(posed, told.before, received);
+        if wanted.answers_first
+            && let Some(held) = self.foretold(wanted, &lesson, now)
         {
-            self.cache.aliases.learn(facts.space, guid, upn, asked, now);
+            return Flown {
+                outcome: posed.outcome(held, None, head.status),
+                landing: Landing::Alone,
+                accepted: true,
+                lesson: Some(Box::new(lesson)),
+            };
         }
-        let names = self.names(wanted, now);
-        if shown.is_about_a_photo() {
-            self.identity.witnessed(&proof, &facts.owner, &names, asked);
-        }
-        // Only the picture itself takes a refusal back: it may have been the picture's.
-        if facts.photo.view == View::Media {
-            self.cache.doubts.granted(facts.own, &names, born);
-        }
-        Some(proof)
-    }
-
-    /// The names of the signed-in user, from the claims of a token Graph has accepted; as old as
-    /// the token, which keeps its names when the user is given others.
-    ///
-    /// A guest's principal name is its home tenant's, and may be somebody else's here.
-    pub(super) fn learn_names(&self, caller: &Caller, now: Time) {
-        let principal = caller.principal();
-        if principal.is_guest() {
-            return;
-        }
-        if let (Some(tenant), Some(user), Some(upn)) =
-            (principal.tenant(), principal.user(), principal.upn())
-        {
-            let age = principal
-                .issued()
-                .map_or(0, |issued| now.unix_seconds().saturating_sub(issued));
-            let told = now.minus(Duration::from_secs(age));
-            self.cache
-                .aliases
-                .learn(Space::Tenant(tenant), user, upn, told, now);
-        }
-    }
-}
-
-/// What an answer that counts shows.
-#[derive(Clone, Copy)]
-pub(super) enum Shown<'a> {
-    /// A photo, or its JSON with these bytes.
-    Photo(Option<&'a Bytes>),
-    /// 404, with these bytes.
-    NotFound(&'a Bytes),
-}
-
-impl Shown<'_> {
-    /// Whether it tells that this caller may know of the owner's photo: "no such user" does not.
-    fn is_about_a_photo(&self) -> bool {
-        match self {
-            Self::Photo(_) => true,
-            Self::NotFound(json) => admission::says_no_photo(json),
-        }
+        let learnt = self.learn(posed, lesson, now);
+        learnt.unwrap_or_else(|| alone(None))
     }
 }
 
@@ -336,46 +254,74 @@ impl Posed<'_> {
         }
     }
 
-    /// An answer that those who wait may have.
-    ///
-    /// They may not where Graph says that it depends on who asks, or that it may be used for
-    /// nobody without being asked again (RFC 9111 §4: reuse is what they would do).
-    fn kept(&self, kept: Kept, graph: StatusCode, now: Time) -> Flown {
-        let Kept { held, not_stored } = kept;
+    /// What whoever asked is told of an answer that is held, or could be.
+    fn outcome(&self, held: Held, not_stored: Option<NotStored>, graph: StatusCode) -> Outcome {
         let status = CacheStatus {
             stored: not_stored.is_none(),
             detail: not_stored.map(Detail::NotStored),
             ..self.status(graph)
         };
+        Outcome {
+            answer: Answer::Held(held),
+            status,
+        }
+    }
+
+    /// An answer that those who wait may have.
+    ///
+    /// They may not where Graph says that it depends on who asks, or that it may be used for
+    /// nobody without being asked again (RFC 9111 §4: reuse is what they would do).
+    pub(super) fn kept(&self, kept: Kept, graph: StatusCode, now: Time) -> Flown {
+        let Kept { held, not_stored } = kept;
+        let outcome = self.outcome(held.clone(), not_stored, graph);
         let reusable = !held.response.freshness.must_revalidate || held.response.is_fresh(now);
         let landing = match not_stored {
             None | Some(NotStored::Written) if reusable => {
-                Landing::Shared(Word::Answer(held.clone(), status))
+                Landing::Shared(Word::Answer(held, outcome.status))
             }
             _ => Landing::Alone,
         };
         Flown {
-            outcome: Outcome {
-                answer: Answer::Held(held),
-                status,
-            },
+            outcome,
             landing,
             accepted: true,
+            lesson: None,
+        }
+    }
+
+    fn problem(&self, problem: Problem) -> Outcome {
+        Outcome {
+            answer: Answer::Problem(problem),
+            status: CacheStatus::forwarded(self.why),
+        }
+    }
+
+    fn handed_on(
+        &self,
+        answer: Result<Response<Body>, upstream::Error>,
+        reason: Option<NotStored>,
+    ) -> Outcome {
+        let Ok(mut answer) = answer else {
+            return self.problem(Problem::BrokenAnswer);
+        };
+        whole_seconds(answer.headers_mut());
+        let detail = reason.map(Detail::NotStored);
+        let status = CacheStatus {
+            detail,
+            ..self.status(answer.status())
+        };
+        Outcome {
+            answer: Answer::Relayed(answer),
+            status,
         }
     }
 }
 
 impl Told<'_> {
-    fn problem(&self, problem: Problem) -> Outcome {
-        Outcome {
-            answer: Answer::Problem(problem),
-            status: CacheStatus::forwarded(self.posed.why),
-        }
-    }
-
     /// Graph's answer, for this caller alone.
     pub(super) fn relayed(&self, answer: Response<Incoming>) -> Outcome {
-        self.handed_on(self.still_coming(upstream::inbound(answer)), None)
+        self.posed
+            .handed_on(self.still_coming(upstream::inbound(answer)), None)
     }
 
     /// An answer whose body is still on its way, and so keeps its place among those that are.
@@ -392,26 +338,6 @@ impl Told<'_> {
         }
         Ok(answer.map(|body| self.pass.until_end_of(body)))
     }
-
-    fn handed_on(
-        &self,
-        answer: Result<Response<Body>, upstream::Error>,
-        reason: Option<NotStored>,
-    ) -> Outcome {
-        let Ok(mut answer) = answer else {
-            return self.problem(Problem::BrokenAnswer);
-        };
-        whole_seconds(answer.headers_mut());
-        let detail = reason.map(Detail::NotStored);
-        let status = CacheStatus {
-            detail,
-            ..self.posed.status(answer.status())
-        };
-        Outcome {
-            answer: Answer::Relayed(answer),
-            status,
-        }
-    }
 }
 
 /// Whether a status says that Graph does not work, rather than what it thinks of the request.
@@ -423,18 +349,4 @@ fn is_outage(status: StatusCode) -> bool {
             | StatusCode::SERVICE_UNAVAILABLE
             | StatusCode::GATEWAY_TIMEOUT
     )
-}
-
-/// The GUID of the user that Graph says a JSON answer is about: `…users('<guid>')/photo…` or
-/// `…users('<guid>@<tenant>')/photo` in `@odata.id` or `@odata.context`.
-fn named_in(json: &[u8]) -> Option<Guid> {
-    let json: serde_json::Value = serde_json::from_slice(json).ok()?;
-    ["@odata.id", "@odata.context"]
-        .iter()
-        .find_map(|annotation| {
-            let text = json.get(annotation)?.as_str()?;
-            let (_, from) = text.split_once("users('")?;
-            let (name, _) = from.split_once("')/photo")?;
-            Guid::parse(name.split('@').next().unwrap_or(name))
-        })
 }

@@ -15,7 +15,7 @@ use http::{HeaderMap, StatusCode, Uri};
 
 use super::Rooms;
 use super::question::{Before, Flown};
-use super::told::{Posed, Told};
+use super::told::Posed;
 use super::wanted::Wanted;
 use crate::cache::{Born, Held, Kind, Lookup, etag};
 use crate::clock::Time;
@@ -107,9 +107,9 @@ impl Rooms {
 
     /// A picture has come. If it was asked for with the tag of one that is held and is that very
     /// one, the condition was ignored.
-    pub(super) fn learn_habit(&self, told: &Told<'_>, came: &Held, now: Time) {
-        let kind = told.posed.wanted.facts.owner.kind();
-        let Some(before) = &told.before.held else {
+    pub(super) fn learn_habit(&self, wanted: &Wanted, known: &Before, came: &Held, now: Time) {
+        let kind = wanted.facts.owner.kind();
+        let Some(before) = &known.held else {
             return;
         };
         let Some(tag) = before.response.upstream_etag() else {
@@ -123,7 +123,7 @@ impl Rooms {
         if !same_tag && *came.bytes != *before.bytes {
             return;
         }
-        if told.before.in_vain {
+        if known.in_vain {
             habits.metadata_told_nothing(kind, now);
         }
         habits.condition_ignored(kind, now);

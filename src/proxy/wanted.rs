@@ -141,6 +141,12 @@ impl Facts {
         own.into_iter().chain(shared).collect()
     }
 
+    /// Whether what this caller may have, of this owner or others, may depend on Graph's word that is
+    /// being asked for.
+    pub(super) fn hangs_on_word(&self, rooms: &Rooms) -> bool {
+        self.caller.proof().is_none() || !self.may_become_readable(rooms).is_empty()
+    }
+
     /// The key under which one question serves all who may share its answer.
     pub(super) fn widest(&self) -> &Key {
         self.shared_key.as_ref().unwrap_or(&self.own_key)
@@ -162,6 +168,8 @@ pub(super) struct Wanted {
     pub(super) renews: bool,
     /// Whether whoever asks polls the question for as long as it is there, and does nothing else.
     pub(super) attended: bool,
+    /// Whether whoever asks is answered before what the answer tells is learnt.
+    pub(super) answers_first: bool,
 }
 
 impl Wanted {
@@ -179,6 +187,7 @@ impl Wanted {
             budget: Budget::of(&facts.caller, facts.owner.kind()),
             renews: false,
             attended: false,
+            answers_first: false,
             facts,
         }
     }
@@ -208,6 +217,7 @@ impl Wanted {
             budget: self.budget.clone(),
             renews: self.renews,
             attended: false,
+            answers_first: false,
             facts,
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use graph_photo_proxy::demo::{Fault, Hold, RetryAfter};
 use tokio::task::JoinSet;
 
+use crate::support::wire::Wire;
 use crate::support::{Reply, World};
 
 /// Puts a question for each of these tokens at once; what came, in any order.
@@ -64,6 +65,42 @@ async fn a_thousand_cold_requests_with_one_unproven_token_are_one_call() {
     let collapsed = |reply: &&Reply| reply.field("cache-status").contains("; collapsed");
     assert_eq!(replies.iter().filter(collapsed).count(), 999);
     assert_eq!(world.graph.count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_asks_as_soon_as_another_has_been_answered_asks_graph_nothing() {
+    let world = World::with(&[], |graph| graph.people = 240).await;
+    let [token] = &proven(&world, 0, 1).await[..] else {
+        panic!("one was asked for");
+    };
+    let (mut one, mut other) = (
+        Wire::to(world.proxy.address).await,
+        Wire::to(world.proxy.address).await,
+    );
+    let tenant = world.graph.tenant();
+    let mut calls = 0;
+    for person in tenant
+        .with_photo()
+        .filter(|person| person.id != world.person(5).id)
+    {
+        let request = format!(
+            "GET /v1.0/users/{}/photo/$value HTTP/1.1\r\nHost: localhost\r\n\
+             Authorization: Bearer {token}\r\n\r\n",
+            person.id
+        );
+        calls += 1;
+        for wire in [&mut one, &mut other] {
+            wire.send(&request).await;
+            let answer = wire.answer("GET").await.unwrap();
+            assert_eq!(answer.status(), 200);
+        }
+        assert_eq!(
+            world.graph.count(),
+            calls,
+            "neither answer nor question was found"
+        );
+    }
+    assert!(calls > 100);
 }
 
 #[tokio::test]

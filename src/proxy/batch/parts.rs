@@ -11,7 +11,7 @@ use crate::cache::keep::Answered;
 use crate::cache::{Born, admission};
 use crate::clock::Time;
 use crate::identity::Caller;
-use crate::proxy::told::Shown;
+use crate::proxy::learn::Shown;
 use crate::proxy::wanted::Wanted;
 use crate::proxy::{DoubtUnlessRefused, Rooms};
 use crate::render::{Answer, Body, CacheStatus};
