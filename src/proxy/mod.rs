@@ -28,6 +28,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::Empty;
 use hyper::body::Incoming;
 
 pub use config::Config;
@@ -45,7 +46,7 @@ use crate::ops::spans::Begun;
 use crate::ops::{Ops, Source, Told};
 use crate::render::body::BodyError;
 use crate::render::{
-    Answer, Asked, Body, CacheStatus, Detail, Forward, Outcome, Problem, RequestIds, Shape,
+    Answer, Asked, Body, CacheStatus, Detail, Forward, Outcome, Problem, RequestIds, Shape, Wire,
 };
 use crate::route::{self, ApiVersion, PhotoOwner, PhotoRequest, PhotoWrite, Recognition};
 use crate::server::Service;
@@ -131,6 +132,18 @@ impl fmt::Debug for Unanswered {
     }
 }
 
+/// A photo that Graph is asked for, and nothing of the request is handed on.
+pub struct Question {
+    photo: Box<Unserved>,
+    now: Time,
+}
+
+impl fmt::Debug for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Question(_)")
+    }
+}
+
 /// A photo request that memory alone cannot answer, and what is known of it.
 #[expect(
     clippy::large_enum_variant,
@@ -141,6 +154,16 @@ enum Unserved {
     Nobody(PhotoRequest),
     /// Graph has a word in it, and why.
     Waits(Facts, Forward),
+}
+
+impl Unserved {
+    /// Whether it is asked for in a question of ours, and nothing of the request is handed on.
+    fn is_asked_for_alone(&self) -> bool {
+        match self {
+            Self::Nobody(_) => false,
+            Self::Waits(facts, _) => !facts.photo.head && !facts.demand.no_store,
+        }
+    }
 }
 
 impl Proxy {
@@ -268,19 +291,19 @@ impl Proxy {
     }
 
     /// A photo that memory alone cannot answer.
-    async fn read<B: Payload>(
+    async fn read<B: Payload, S: Shape>(
         &self,
         request: Request<B>,
         unserved: Unserved,
         now: Time,
         attended: bool,
-    ) -> Response<Body> {
+    ) -> S {
         let rooms = &self.0;
         let (facts, why) = match unserved {
             Unserved::Waits(facts, why) => (facts, why),
             Unserved::Nobody(photo) => {
                 let status = CacheStatus::forwarded(Forward::Bypass).because(Detail::NoCredential);
-                return self.relay(request, photo, status, now).await;
+                return S::of(self.relay(request, photo, status, now).await);
             }
         };
         let (facts, standing, turn) = rooms
@@ -305,7 +328,7 @@ impl Proxy {
                     } else {
                         CacheStatus::forwarded(Forward::Method)
                     };
-                    return self.relay(request, facts.photo, status, now).await;
+                    return S::of(self.relay(request, facts.photo, status, now).await);
                 };
                 outcome
             }
@@ -454,6 +477,27 @@ impl Proxy {
 
 impl Service for Proxy {
     type Unanswered = Unanswered;
+    type Question = Question;
+
+    fn question(&self, unanswered: Unanswered) -> Result<Question, Unanswered> {
+        match unanswered {
+            Unanswered {
+                asked: Wish::Photo(photo),
+                now,
+                span: None,
+            } if photo.is_asked_for_alone() => Ok(Question { photo, now }),
+            other => Err(other),
+        }
+    }
+
+    fn ask(
+        &self,
+        request: Request<Empty<Bytes>>,
+        question: Question,
+    ) -> impl Future<Output = Wire> + Send + 'static {
+        let (proxy, Question { photo, now }) = (self.clone(), question);
+        async move { proxy.read(request, *photo, now, true).await }
+    }
 
     fn at_once<B, S>(&self, request: &mut Request<B>) -> Result<S, Unanswered>
     where

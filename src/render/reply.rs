@@ -219,11 +219,15 @@ fn fields(
     for (slot, value) in fields.values_mut().zip(said.into_iter().chain(kept)) {
         *slot = value.expect("words of ours and what was kept of a field are header values");
     }
-    // On an answer that Graph has just made, `Age` would say that it has not (RFC 9111 §5.1).
-    if !status.is_hit() && stored.age(now).as_secs() == 0 {
+    if is_new(stored, status, now) {
         fields.remove(header::AGE);
     }
     fields
+}
+
+/// Whether Graph has just made the answer: `Age` would say that it has not (RFC 9111 §5.1).
+fn is_new(stored: &StoredResponse, status: CacheStatus, now: Time) -> bool {
+    !status.is_hit() && stored.age(now).as_secs() == 0
 }
 
 /// Writes what is said of this very request, in the order of [`SAID`]; `before` is told which
@@ -238,8 +242,10 @@ fn say(
     mut before: impl FnMut(&mut Text, usize),
 ) {
     let stored = &held.response;
-    before(text, 0);
-    text.number(stored.age(now).as_secs());
+    if !is_new(stored, status, now) {
+        before(text, 0);
+        text.number(stored.age(now).as_secs());
+    }
     before(text, 1);
     write_cache_control(text, stored, now);
     before(text, 2);
@@ -259,8 +265,7 @@ pub(super) fn written(
 ) -> Option<Vec<u8>> {
     let stored = &held.response;
     let request = asked.headers;
-    let is_plain = status.is_hit()
-        && stored.status == StatusCode::OK
+    let is_plain = stored.status == StatusCode::OK
         && !asked.head
         && asked.key.is_none()
         // What is said here frames what follows: no byte more or less may.
@@ -276,6 +281,7 @@ pub(super) fn written(
     let room = if held.bytes.len() <= SMALL { SMALL } else { 0 };
     let mut text = Text::with_room(WRITTEN_ROOM + room);
     let mut id = 0;
+    text.push("HTTP/1.1 200 OK");
     say(&mut text, held, status, asked, ids, now, |text, nth| {
         text.push(BEFORE_SAID.get(nth).unwrap_or(&""));
         id = text.here();
@@ -299,7 +305,7 @@ pub(super) fn written(
 
 /// What stands before each of [`SAID`] but the last.
 const BEFORE_SAID: [&str; 4] = [
-    "HTTP/1.1 200 OK\r\nage: ",
+    "\r\nage: ",
     "\r\ncache-control: ",
     "\r\ncache-status: ",
     "\r\nrequest-id: ",

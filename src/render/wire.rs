@@ -74,6 +74,17 @@ pub struct Written {
     pub body: HeldBytes,
 }
 
+impl Written {
+    /// Says that it is the last on its connection (RFC 9112 §9.6).
+    pub(crate) fn close(&mut self) {
+        let line = self.head.windows(2).position(|pair| pair == b"\r\n");
+        if let Some(at) = line {
+            let says = *b"\r\nconnection: close";
+            self.head.splice(at..at, says);
+        }
+    }
+}
+
 impl Shape for Wire {
     fn quickly(
         held: &Held,

@@ -31,6 +31,8 @@ pub(super) struct Activity {
     head_since: AtomicU64,
     /// Requests taken up so far.
     seen: AtomicU64,
+    /// The answer to a request is awaited that hyper does not know of.
+    is_beside: AtomicBool,
     /// Requests whose answer has not been handed over whole.
     open: AtomicU32,
     /// Those of them whose next step is ours or Graph's.
@@ -52,6 +54,7 @@ impl Activity {
             moved: AtomicU64::new(0),
             head_since: AtomicU64::new(0),
             seen: AtomicU64::new(0),
+            is_beside: AtomicBool::new(false),
             open: AtomicU32::new(0),
             owed: AtomicU32::new(0),
             starved: AtomicBool::new(false),
@@ -133,6 +136,16 @@ impl Activity {
         }
     }
 
+    /// A request has been taken up that hyper does not know of, or that is over.
+    pub(super) fn goes_beside(&self, is_beside: bool) {
+        self.is_beside.store(is_beside, Relaxed);
+    }
+
+    /// Whether an answer is awaited that hyper does not know of: to hyper the connection is idle.
+    pub(super) fn is_beside(&self) -> bool {
+        self.is_beside.load(Relaxed)
+    }
+
     /// When the connection will have stood still too long; `None` while we owe the next step.
     pub(super) fn due(&self, config: &Config) -> Option<Instant> {
         if let Some(at) = self.head_due(config) {
@@ -167,6 +180,16 @@ pub(super) struct Ticket {
 }
 
 impl Ticket {
+    /// The answer is here, and still to be written.
+    pub(super) fn is_answered(&mut self) {
+        self.owe(false);
+    }
+
+    /// The request has not been taken up after all: hyper will.
+    pub(super) fn give_back(self) {
+        self.activity.seen.fetch_sub(1, Relaxed);
+    }
+
     /// Whether the next step is ours; the caller's otherwise.
     fn owe(&mut self, owed: bool) {
         if owed && !self.owed {

@@ -62,8 +62,12 @@ pub fn is_read_as_by_hyper(bytes: &[u8]) -> bool {
     let (mut short, mut again) = (None, None);
     Scanner::new(64 * 1024).scan_or(bytes, |head| {
         let mut credential = HeaderValue::from_static("");
-        short = shortcut::read(head, HeaderMap::new(), &mut credential);
-        again = shortcut::read(head, HeaderMap::new(), &mut credential);
+        let copy = Bytes::copy_from_slice(head.bytes);
+        let mut read = || {
+            let is_plain = shortcut::is_plain(head);
+            is_plain.then(|| shortcut::read(head, &copy, HeaderMap::new(), &mut credential))?
+        };
+        (short, again) = (read(), read());
         false
     });
     let (Some(short), Some(again)) = (short, again) else {

@@ -14,11 +14,13 @@
 //!
 //! A head with nothing behind it may be answered right here ([`Shortcut`]), past hyper: where
 //! hyper owes no answer and has written all it had, so that answers keep their order. hyper
-//! sees nothing of it; the connection stays its own in everything else.
+//! sees nothing of it; the connection stays its own in everything else. While such an answer is
+//! waited for, what the caller sends is kept back, and one that leaves ends the wait.
 //!
 //! After a refusal the rest of what the caller sends is read and thrown away for a moment
 //! before the close: closing on unread bytes sends a reset, and the answer would be lost.
 
+use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -31,9 +33,11 @@ use tokio::time::Sleep;
 
 use super::activity::Activity;
 use super::scan::{Scan, Scanner, encoded};
-use super::shortcut::{Outgoing, Shortcut};
+use super::shortcut::{Awaited, Coming, Outgoing, Shortcut, Taken};
 use crate::render::Problem;
 
+/// How much is read at most of what a caller sends while an answer is waited for.
+const MOST_AHEAD: usize = 1024;
 /// What hyper reads where a head was refused.
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
 /// How much is thrown away before a close at most: a caller that sends on forever is cut.
@@ -42,7 +46,10 @@ const LINGER_BYTES: usize = 4 * 1024 * 1024;
 const LINGER_TIME: Duration = Duration::from_secs(2);
 
 /// A stream whose HTTP/1 requests are checked on their way in.
-#[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a state of its own: of a head, a body, what came ahead, and hyper"
+)]
 pub(super) struct Guard<T> {
     inner: T,
     /// `None` for HTTP/2, which frames its messages itself.
@@ -59,6 +66,10 @@ pub(super) struct Guard<T> {
     lingered: usize,
     /// What answers heads past hyper, if anything does.
     shortcut: Option<Box<dyn Shortcut>>,
+    /// Such an answer, waited for.
+    coming: Option<(Coming, Awaited)>,
+    /// What is staged came meanwhile, and has not been judged.
+    is_ahead: bool,
     /// Such an answer, on its way out.
     outgoing: Option<Outgoing>,
     /// hyper has been given nothing that it has not answered to the last byte.
@@ -73,6 +84,16 @@ enum End {
     Refused,
     /// A body broke its framing.
     Broken,
+}
+
+impl<T> fmt::Debug for Guard<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guard")
+            .field("staged", &self.staged.len())
+            .field("ready", &self.ready)
+            .field("end", &self.end)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<T> Guard<T> {
@@ -100,6 +121,8 @@ impl<T> Guard<T> {
             linger: None,
             lingered: 0,
             shortcut: None,
+            coming: None,
+            is_ahead: false,
             outgoing: None,
             is_quiet: false,
         }
@@ -163,6 +186,30 @@ impl<T> Guard<T> {
         true
     }
 
+    /// Judges what came while an answer was waited for, if anything did.
+    fn judge_ahead(&mut self) -> bool {
+        let is_ahead = std::mem::take(&mut self.is_ahead);
+        if is_ahead {
+            self.judge_staged();
+        }
+        is_ahead
+    }
+
+    /// Gives hyper a head that was to be answered past it, and judges what came behind it.
+    fn hand_over(&mut self, head: &[u8]) {
+        let ahead = std::mem::take(&mut self.staged);
+        self.is_ahead = false;
+        self.staged.extend_from_slice(head);
+        self.staged.extend_from_slice(&ahead);
+        self.ready = head.len();
+        if let Some(scanner) = &mut self.scanner {
+            scanner.pass(head);
+            let scan = scanner.scan(&ahead);
+            self.ready += scan.passed;
+            self.settle(&scan);
+        }
+    }
+
     /// Hands staged bytes on, as many as may pass and fit.
     fn deliver(&mut self, buf: &mut ReadBuf<'_>) {
         let count = self.ready.min(buf.remaining());
@@ -203,8 +250,12 @@ impl<T> Guard<T> {
             Some(shortcut) if self.is_quiet && scanner.is_between() => {
                 let nth = scanner.heads() + 1;
                 scanner.scan_or(fresh, |head| {
-                    self.outgoing = shortcut.answer(head, nth);
-                    self.outgoing.is_some()
+                    match shortcut.answer(head, nth) {
+                        Taken::Not => return false,
+                        Taken::Answered(outgoing) => self.outgoing = Some(outgoing),
+                        Taken::Coming(coming, to) => self.coming = Some((coming, to)),
+                    }
+                    true
                 })
             }
             _ => scanner.scan(fresh),
@@ -238,7 +289,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<T> {
             if buf.filled().len() > before || buf.remaining() == 0 {
                 return Poll::Ready(Ok(()));
             }
+            ready!(this.poll_coming(context));
             ready!(this.poll_outgoing(context))?;
+            if this.ready > 0 || this.judge_ahead() {
+                continue;
+            }
             match this.end {
                 End::Not => {}
                 // Nothing will wake this read: the stand-in's answer closes the connection.
@@ -263,6 +318,42 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<T> {
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Guard<T> {
+    /// Waits for an answer that goes past hyper, if it does: then it is on its way out, or its head
+    /// on its way to hyper.
+    fn poll_coming(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some((coming, _)) = &mut self.coming else {
+            return Poll::Ready(());
+        };
+        if let Poll::Ready(answer) = coming.as_mut().poll(context) {
+            self.activity.goes_beside(false);
+            let (to, shortcut) = (self.coming.take(), self.shortcut.as_mut());
+            match to.zip(shortcut).map(|((_, to), s)| s.came(answer, to)) {
+                Some(Ok(outgoing)) => self.outgoing = Some(outgoing),
+                Some(Err(head)) => self.hand_over(&head),
+                None => {}
+            }
+            return Poll::Ready(());
+        }
+        if !self.staged.is_empty() {
+            return Poll::Pending;
+        }
+        let mut room = [0; MOST_AHEAD];
+        let mut ahead = ReadBuf::new(&mut room);
+        match ready!(Pin::new(&mut self.inner).poll_read(context, &mut ahead)) {
+            Ok(()) if !ahead.filled().is_empty() => {
+                self.staged.extend_from_slice(ahead.filled());
+                self.is_ahead = true;
+                Poll::Pending
+            }
+            // Nobody waits for it any more: what is read next says so again.
+            _ => {
+                self.activity.goes_beside(false);
+                self.coming = None;
+                Poll::Ready(())
+            }
+        }
+    }
+
     /// Sends what is left of an answer that went past hyper.
     fn poll_outgoing(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(outgoing) = &mut self.outgoing else {
@@ -340,6 +431,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<T> {
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(Pin::new(&mut this.inner).poll_flush(context))?;
+        // What hyper does not know of leaves it as quiet as it was.
+        if this.coming.is_some() {
+            return Poll::Ready(Ok(()));
+        }
         // hyper flushes when it has written all it had.
         let heads = this.scanner.as_ref().map(Scanner::heads);
         this.is_quiet = this.ready == 0

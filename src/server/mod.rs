@@ -10,7 +10,7 @@
 //! (HTTP/2: its stream) and nothing else.
 //!
 //! Read `connection`, then `guard` and `scan` (what hyper would let through), then `front`;
-//! `shortcut` is the way of a hit past hyper.
+//! `shortcut` is the way of photos past hyper.
 
 mod accept;
 mod activity;
@@ -45,7 +45,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
+use bytes::Bytes;
 use http::{Request, Response};
+use http_body_util::Empty;
 use hyper::body::Incoming;
 
 pub use accept::serve;
@@ -60,12 +62,14 @@ pub use tls::{Certificate, TlsError};
 #[cfg(feature = "tls-dev")]
 pub(crate) use validity::ends as certificate_ends;
 
-use crate::render::{Body, Shape};
+use crate::render::{Body, Shape, Wire};
 
 /// What the listeners put behind every connection.
 pub trait Service: Clone + Send + Sync + 'static {
     /// What is known of a request that is not answered at once.
     type Unanswered: Send;
+    /// Where that is a question with an answer of one piece.
+    type Question: Send;
 
     /// Answers one request that has passed the front checks, where nothing has to be waited for.
     ///
@@ -76,6 +80,22 @@ pub trait Service: Clone + Send + Sync + 'static {
     where
         B: http_body::Body,
         S: Shape;
+
+    /// What of that is a question whose answer is likely to be all here when it comes, so that it may
+    /// go past hyper.
+    ///
+    /// # Errors
+    ///
+    /// What was given, where it is something for [`Service::answer`].
+    fn question(&self, unanswered: Self::Unanswered) -> Result<Self::Question, Self::Unanswered>;
+
+    /// Answers such a question, in a request without a body. The future is polled whenever it can go
+    /// on, and dropped when the caller leaves.
+    fn ask(
+        &self,
+        request: Request<Empty<Bytes>>,
+        question: Self::Question,
+    ) -> impl Future<Output = Wire> + Send + 'static;
 
     /// Answers one that was not answered at once.
     ///

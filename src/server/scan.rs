@@ -189,6 +189,11 @@ impl Scanner {
         }
     }
 
+    /// The head that was taken last passes after all.
+    pub(super) fn pass(&mut self, head: &[u8]) {
+        self.note_names(head);
+    }
+
     /// Keeps the names of a head that passes.
     fn note_names(&mut self, head: &[u8]) {
         for field in &self.fields {

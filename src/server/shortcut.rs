@@ -1,10 +1,12 @@
-//! Answers from memory past hyper, for HTTP/1.1 requests that leave nothing open.
+//! Answers past hyper, for HTTP/1.1 requests that leave nothing open: from memory, and to a photo
+//! that Graph is asked for.
 //!
 //! The guard has judged the head already, and where its lines are; what hyper would do on top of
 //! that for an answer that is all here costs as much as finding the answer. Whatever is not as
 //! plain as can be (another method than GET, `Connection`, `Upgrade`, `Expect`, HTTP/1.0, a
-//! body) is hyper's, and so is every request that memory does not answer: what was found out
-//! about it is laid by for the moment in which hyper takes it up.
+//! body) is hyper's, and so is every other request that memory does not answer: what was found out
+//! about it is laid by for the moment in which hyper takes it up. So is an answer that turns out not
+//! to be all here, or to leave something to add.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -28,9 +30,33 @@ use crate::render::{Body, Wire};
 
 /// Answers heads past hyper.
 pub(super) trait Shortcut: fmt::Debug + Send {
-    /// The answer to the connection's `nth` request, counted from one; `None` where it is hyper's
-    /// to give.
-    fn answer(&mut self, head: &Alone<'_>, nth: u64) -> Option<Outgoing>;
+    /// The answer to the connection's `nth` request, counted from one.
+    fn answer(&mut self, head: &Alone<'_>, nth: u64) -> Taken;
+
+    /// An answer that has come is on its way out, or hyper's to write.
+    fn came(&mut self, answer: Wire, to: Awaited) -> Result<Outgoing, Bytes>;
+}
+
+/// What becomes of a head.
+pub(super) enum Taken {
+    /// It is hyper's to answer.
+    Not,
+    /// It is answered.
+    Answered(Outgoing),
+    /// Its answer is waited for.
+    Coming(Coming, Awaited),
+}
+
+/// An answer that has to be waited for.
+pub(super) type Coming = Pin<Box<dyn Future<Output = Wire> + Send>>;
+
+/// A request whose answer is waited for.
+#[derive(Debug)]
+pub(super) struct Awaited {
+    nth: u64,
+    /// All of it, should it be hyper's to answer in the end.
+    head: Bytes,
+    ticket: Ticket,
 }
 
 /// An answer on its way out.
@@ -42,6 +68,18 @@ pub(super) struct Outgoing {
     written: usize,
     /// Stands for the request until all is sent.
     _ticket: Ticket,
+}
+
+impl From<(Written, Ticket)> for Outgoing {
+    fn from((written, ticket): (Written, Ticket)) -> Self {
+        let Written { head, body, .. } = written;
+        Self {
+            head,
+            body,
+            written: 0,
+            _ticket: ticket,
+        }
+    }
 }
 
 impl Outgoing {
@@ -128,17 +166,14 @@ impl<S: Service> FromMemory<S> {
     }
 }
 
-/// The request, where it is as plain as can be. `fields` is where its fields go; `known` is the
-/// credential that came last, which need not be judged again.
+/// The request, where it is as plain as can be. `bytes` are the head's; `fields` is where its
+/// fields go; `known` is the credential that came last, which need not be judged again.
 pub(super) fn read(
     head: &Alone<'_>,
+    bytes: &Bytes,
     mut fields: HeaderMap,
     known: &mut HeaderValue,
 ) -> Option<Request<Empty<Bytes>>> {
-    if head.is_old || head.bytes.get(head.method.clone())? != b"GET" {
-        return None;
-    }
-    let bytes = Bytes::copy_from_slice(head.bytes);
     for field in head.fields {
         let name = HeaderName::from_bytes(head.bytes.get(field.name.clone())?).ok()?;
         if OPEN_ENDED.contains(&name) {
@@ -166,6 +201,11 @@ pub(super) fn read(
     Some(request)
 }
 
+/// Whether a request may be read here at all.
+pub(super) fn is_plain(head: &Alone<'_>) -> bool {
+    !head.is_old && head.bytes.get(head.method.clone()) == Some(b"GET")
+}
+
 /// What makes more of a request than a question and an answer.
 const OPEN_ENDED: [HeaderName; 5] = [
     header::CONNECTION,
@@ -176,14 +216,19 @@ const OPEN_ENDED: [HeaderName; 5] = [
 ];
 
 impl<S: Service> Shortcut for FromMemory<S> {
-    fn answer(&mut self, head: &Alone<'_>, nth: u64) -> Option<Outgoing> {
+    fn answer(&mut self, head: &Alone<'_>, nth: u64) -> Taken {
         // hyper says `Connection: close` on the answers that are to be the last.
-        if self.shared.is_leaving() {
-            return None;
+        if self.shared.is_leaving() || !is_plain(head) {
+            return Taken::Not;
         }
+        let bytes = Bytes::copy_from_slice(head.bytes);
         let fields = std::mem::take(&mut self.fields);
-        let mut request = read(head, fields, &mut self.credential)?;
-        front::check(&mut request).ok()?;
+        let Some(mut request) = read(head, &bytes, fields, &mut self.credential) else {
+            return Taken::Not;
+        };
+        if front::check(&mut request).is_err() {
+            return Taken::Not;
+        }
         let Answering {
             service,
             activity,
@@ -191,26 +236,57 @@ impl<S: Service> Shortcut for FromMemory<S> {
             ..
         } = &*self.answering;
         match service.at_once(&mut request) {
-            Ok(Wire::Written(Written { head, body, .. })) => {
+            Ok(Wire::Written(written)) => {
                 self.fields = std::mem::take(request.headers_mut());
                 // An idle connection keeps the room, and no head.
                 self.fields.clear();
-                Some(Outgoing {
-                    head,
-                    body,
-                    written: 0,
-                    _ticket: activity.begin_answered(),
-                })
+                Taken::Answered((written, activity.begin_answered()).into())
             }
             Ok(Wire::Response(response)) => {
                 foresight.lay_by(nth, Foreseen::Answered(response));
-                None
+                Taken::Not
             }
-            Err(unanswered) => {
-                let parts = Box::new(request.into_parts().0);
-                let foreseen = Foreseen::Unanswered(parts, unanswered);
-                foresight.lay_by(nth, foreseen);
-                None
+            Err(unanswered) => match service.question(unanswered) {
+                Ok(question) => {
+                    let (nth, ticket) = activity.begin();
+                    activity.goes_beside(true);
+                    let coming = Box::pin(service.ask(request, question));
+                    let head = bytes;
+                    Taken::Coming(coming, Awaited { nth, head, ticket })
+                }
+                Err(unanswered) => {
+                    let parts = Box::new(request.into_parts().0);
+                    foresight.lay_by(nth, Foreseen::Unanswered(parts, unanswered));
+                    Taken::Not
+                }
+            },
+        }
+    }
+
+    fn came(&mut self, answer: Wire, to: Awaited) -> Result<Outgoing, Bytes> {
+        let Awaited {
+            nth,
+            head,
+            mut ticket,
+        } = to;
+        let is_last = self.shared.is_leaving();
+        match answer {
+            Wire::Written(mut written) => {
+                if is_last {
+                    written.close();
+                }
+                ticket.is_answered();
+                Ok((written, ticket).into())
+            }
+            Wire::Response(mut response) => {
+                if is_last {
+                    let close = HeaderValue::from_static("close");
+                    response.headers_mut().insert(header::CONNECTION, close);
+                }
+                let foreseen = Foreseen::Answered(response);
+                self.answering.foresight.lay_by(nth, foreseen);
+                ticket.give_back();
+                Err(head)
             }
         }
     }

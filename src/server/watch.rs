@@ -48,8 +48,10 @@ pub(super) async fn drive<C, W, U>(
             if ended || matches!(settled, Poll::Ready(Err(_))) {
                 return Poll::Ready(());
             }
-            // A head half here is a request already; it gets its answer first.
-            let must_leave = !is_asked && shared.is_leaving() && !activity.is_head_arriving();
+            // A head half here is a request already; it gets its answer first. So does one that hyper
+            // does not know of.
+            let is_busy = || activity.is_head_arriving() || activity.is_beside();
+            let must_leave = !is_asked && shared.is_leaving() && !is_busy();
             if must_leave {
                 is_asked = true;
             } else {

@@ -8,6 +8,7 @@ mod protocols;
 mod secure;
 mod shortcuts;
 mod unlucky;
+mod waiting;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -25,7 +26,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
 use super::{Address, Config, Drained, Listen, Service, bind, serve};
-use crate::render::{Body, Shape};
+use crate::render::{Body, Shape, Wire};
 
 /// Long enough for anything that is going to happen; reached only when a test fails.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -33,6 +34,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Answers with the method and target it saw; some paths do more.
 #[derive(Clone, Default)]
 struct Echo(Arc<Seen>);
+
+/// What is answered past hyper: which kind, and its target.
+type Question = (&'static str, String);
 
 struct Seen {
     requests: AtomicUsize,
@@ -43,6 +47,9 @@ struct Seen {
     /// How many were answered at once: past hyper, and by it.
     past_hyper: AtomicUsize,
     by_hyper: AtomicUsize,
+    /// How many answers were waited for past hyper, and how many of them nobody waits for any more.
+    alone: AtomicUsize,
+    left: AtomicUsize,
 }
 
 impl Default for Seen {
@@ -53,21 +60,24 @@ impl Default for Seen {
             release: Semaphore::new(0),
             past_hyper: AtomicUsize::new(0),
             by_hyper: AtomicUsize::new(0),
+            alone: AtomicUsize::new(0),
+            left: AtomicUsize::new(0),
         }
     }
 }
 
 impl Service for Echo {
-    type Unanswered = ();
+    type Unanswered = String;
+    type Question = Question;
 
     /// `/held/5` is answered at once, with its own target five times; `/undated/…` the same
     /// without what hyper would add.
-    fn at_once<B: http_body::Body, S: Shape>(&self, request: &mut Request<B>) -> Result<S, ()> {
+    fn at_once<B: http_body::Body, S: Shape>(&self, request: &mut Request<B>) -> Result<S, String> {
         let target = request.uri().to_string();
         let times = target.rsplit('/').next().and_then(|last| last.parse().ok());
         let is_held = target.starts_with("/held/") || target.starts_with("/undated/");
         let Some(times) = times.filter(|_| is_held && request.method() == Method::GET) else {
-            return Err(());
+            return Err(target);
         };
         let mut response = Response::new(Body::whole(target.repeat(times).into()));
         if target.starts_with("/held/") {
@@ -83,10 +93,51 @@ impl Service for Echo {
         Ok(answer)
     }
 
+    fn question(&self, target: String) -> Result<Question, String> {
+        let kind = ["/soon/", "/later/", "/wait/", "/fail/"]
+            .into_iter()
+            .find(|kind| target.starts_with(kind));
+        match kind {
+            Some(kind) => Ok((kind, target)),
+            None => Err(target),
+        }
+    }
+
+    /// `/soon/5` is answered after a few turns with its own target five times, `/later/…` the same
+    /// without what hyper would add, `/wait/…` when it is released; `/fail/…` fails.
+    fn ask(
+        &self,
+        _request: Request<Empty<Bytes>>,
+        (kind, target): Question,
+    ) -> impl Future<Output = Wire> + Send + 'static {
+        let seen = Arc::clone(&self.0);
+        seen.alone.fetch_add(1, Ordering::SeqCst);
+        async move {
+            let mut left = Left(Some(Arc::clone(&seen)));
+            for _ in 0..3 {
+                tokio::task::yield_now().await;
+            }
+            assert_ne!(kind, "/fail/");
+            if kind == "/wait/" {
+                seen.held.add_permits(1);
+                seen.release.acquire().await.unwrap().forget();
+            }
+            left.0 = None;
+            let times = target.rsplit('/').next().map(str::parse);
+            let mut response =
+                Response::new(Body::whole(target.repeat(times.unwrap().unwrap()).into()));
+            if kind != "/later/" {
+                let date = HeaderValue::from_static("Wed, 25 Nov 2026 20:00:00 GMT");
+                response.headers_mut().insert(header::DATE, date);
+            }
+            Wire::of(response)
+        }
+    }
+
     fn answer(
         &self,
         request: Request<Incoming>,
-        (): (),
+        target: String,
         _attended: bool,
     ) -> impl Future<Output = Response<Body>> + Send {
         let seen = Arc::clone(&self.0);
@@ -95,6 +146,10 @@ impl Service for Echo {
             assert!(!request.headers().contains_key("upgrade"), "hop-by-hop");
             let line = format!("<{} {}>", request.method(), request.uri());
             let text = match request.uri().path() {
+                path if path.starts_with("/soon/") || path.starts_with("/later/") => {
+                    let times = path.rsplit('/').next().and_then(|last| last.parse().ok());
+                    target.repeat(times.unwrap())
+                }
                 "/panic" => panic!("asked to"),
                 "/hold" => {
                     seen.held.add_permits(1);
@@ -109,6 +164,17 @@ impl Service for Echo {
                 _ => line,
             };
             Response::new(Body::whole(Bytes::from(text)))
+        }
+    }
+}
+
+/// Counts as left unless it has been emptied.
+struct Left(Option<Arc<Seen>>);
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        if let Some(seen) = &self.0 {
+            seen.left.fetch_add(1, Ordering::SeqCst);
         }
     }
 }

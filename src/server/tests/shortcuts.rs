@@ -15,9 +15,9 @@ pub(super) struct Asked {
 }
 
 pub(super) fn asked(method: &str, target: &str, fields: &str, body: &str) -> Asked {
-    let held = target
-        .strip_prefix("/held/")
-        .or(target.strip_prefix("/undated/"));
+    let repeated = ["/held/", "/undated/", "/soon/", "/later/", "/wait/"];
+    let mut repeated = repeated.iter();
+    let held = repeated.find_map(|prefix| target.strip_prefix(prefix));
     let answer = match held.and_then(|times| times.parse().ok()) {
         Some(times) if method == "GET" => target.repeat(times),
         _ if target == "/read" && body.ends_with("0\r\n\r\n") => "<read 3>".to_owned(),
@@ -31,12 +31,15 @@ pub(super) fn asked(method: &str, target: &str, fields: &str, body: &str) -> Ask
     }
 }
 
-fn get(target: &str) -> Asked {
+pub(super) fn get(target: &str) -> Asked {
     asked("GET", target, "", "")
 }
 
 /// Reads one answer; its status line, and its body.
-async fn answer(stream: &mut BufReader<TcpStream>, has_no_body: bool) -> (String, String) {
+pub(super) async fn answer(
+    stream: &mut BufReader<TcpStream>,
+    has_no_body: bool,
+) -> (String, String) {
     let head = until(stream, "\r\n\r\n").await;
     let length = head.lines().find_map(|line| {
         let (name, value) = line.split_once(": ")?;
@@ -49,12 +52,12 @@ async fn answer(stream: &mut BufReader<TcpStream>, has_no_body: bool) -> (String
     (line, String::from_utf8(body).unwrap())
 }
 
-async fn ask(stream: &mut BufReader<TcpStream>, asked: &Asked) {
+pub(super) async fn ask(stream: &mut BufReader<TcpStream>, asked: &Asked) {
     stream.write_all(asked.bytes.as_bytes()).await.unwrap();
     expect(stream, asked).await;
 }
 
-async fn expect(stream: &mut BufReader<TcpStream>, asked: &Asked) {
+pub(super) async fn expect(stream: &mut BufReader<TcpStream>, asked: &Asked) {
     let (line, body) = answer(stream, asked.has_no_body).await;
     assert_eq!(line, "HTTP/1.1 200 OK", "{asked:?}");
     if !asked.has_no_body {
@@ -64,19 +67,19 @@ async fn expect(stream: &mut BufReader<TcpStream>, asked: &Asked) {
 
 /// Lets the server see what has been sent: its runtime is this one, and asks the system for
 /// news every so many turns.
-async fn let_it_look() {
+pub(super) async fn let_it_look() {
     for _ in 0..200 {
         tokio::task::yield_now().await;
     }
 }
 
 impl Running {
-    fn at_once(&self) -> (usize, usize) {
+    pub(super) fn at_once(&self) -> (usize, usize) {
         let count = |of: &AtomicUsize| of.load(Ordering::SeqCst);
         (count(&self.seen.past_hyper), count(&self.seen.by_hyper))
     }
 
-    async fn buffered(&self) -> BufReader<TcpStream> {
+    pub(super) async fn buffered(&self) -> BufReader<TcpStream> {
         BufReader::new(self.connect().await)
     }
 }
@@ -427,6 +430,9 @@ pub(super) fn some_request() -> impl Strategy<Value = Asked> {
         4 => (0..4_usize).prop_map(|times| get(&format!("/held/{times}"))),
         1 => Just(get("/held/20000")),
         1 => Just(get("/undated/2")),
+        3 => (1..4_usize).prop_map(|times| get(&format!("/soon/{times}"))),
+        1 => Just(get("/soon/20000")),
+        2 => Just(get("/later/2")),
         2 => Just(get("/a")),
         1 => Just(asked("HEAD", "/held/3", "", "")),
         1 => Just(asked("GET", "/held/3", "Connection: keep-alive\r\n", "")),
