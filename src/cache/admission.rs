@@ -20,6 +20,9 @@ pub const ACCOUNTED_FOR: [&str; 3] = [
     "origin",
 ];
 
+/// How the type of a picture begins.
+const IMAGE: &str = "image/";
+
 /// Why an answer is not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum NotStored {
@@ -69,7 +72,7 @@ pub fn judge_head(view: View, status: StatusCode, fields: &HeaderMap) -> Result<
         (StatusCode::NOT_FOUND, _) => Kind::Absent,
         _ => return Err(NotStored::Status),
     };
-    if Directives::of(fields).has("no-store") {
+    if Directives::say(fields, "no-store") {
         return Err(NotStored::NoStore);
     }
     if is_coded(fields) || fields.contains_key(header::CONTENT_RANGE) {
@@ -79,14 +82,16 @@ pub fn judge_head(view: View, status: StatusCode, fields: &HeaderMap) -> Result<
         return Err(NotStored::Vary);
     }
     let essence = essence(fields);
+    let is = |name| essence.is_some_and(|essence| essence.eq_ignore_ascii_case(name));
+    let is_image = || {
+        let beginning = essence.and_then(|essence| essence.get(..IMAGE.len()));
+        beginning.is_some_and(|beginning| beginning.eq_ignore_ascii_case(IMAGE))
+    };
     let fits = match kind {
-        Kind::Media => essence
-            .as_deref()
-            .is_some_and(|essence| essence.starts_with("image/")),
-        Kind::Json => essence.as_deref() == Some("application/json"),
+        Kind::Media => is_image(),
+        Kind::Json => is("application/json"),
         // Graph says "no photo" in JSON, in plain text or in nothing; a gateway says it in HTML.
-        Kind::Absent => essence
-            .is_none_or(|essence| matches!(essence.as_str(), "application/json" | "text/plain")),
+        Kind::Absent => essence.is_none() || is("application/json") || is("text/plain"),
     };
     fits.then_some(kind).ok_or(NotStored::Type)
 }
@@ -152,7 +157,7 @@ pub fn says_no_photo(body: &[u8]) -> bool {
 ///
 /// The reason why the answer it confirms may no longer be held.
 pub fn judge_update(fields: &HeaderMap) -> Result<(), NotStored> {
-    if Directives::of(fields).has("no-store") {
+    if Directives::say(fields, "no-store") {
         return Err(NotStored::NoStore);
     }
     if varies_beyond_the_key(fields) {
@@ -188,19 +193,12 @@ fn is_coded(fields: &HeaderMap) -> bool {
         .any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
-/// The media type without parameters, lowered; `None` without exactly one readable field.
-fn essence(fields: &HeaderMap) -> Option<String> {
+/// The media type without parameters; `None` without a readable field, empty with several.
+fn essence(fields: &HeaderMap) -> Option<&str> {
     let mut all = fields.get_all(header::CONTENT_TYPE).iter();
     let value = all.next()?.to_str().ok()?;
     if all.next().is_some() {
-        return Some(String::new());
+        return Some("");
     }
-    Some(
-        value
-            .split(';')
-            .next()
-            .unwrap_or("")
-            .trim()
-            .to_ascii_lowercase(),
-    )
+    Some(value.split(';').next().unwrap_or("").trim())
 }

@@ -2,7 +2,6 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::freshness::http_date;
 use crate::clock::Time;
 
 /// The fields of Graph's answer that are kept. Everything else is somebody's own (`Set-Cookie`,
@@ -43,10 +42,11 @@ impl StoredFields {
     /// none that `Connection` says is for one hop (RFC 9111 §3.1).
     pub(super) fn of(fields: &HeaderMap) -> Self {
         let languages = listed(fields, &header::CONTENT_LANGUAGE);
+        let names_some = fields.contains_key(header::CONNECTION);
         let mut values = [None; Self::MOST];
         for (name, value) in STORED_FIELDS.iter().zip(&mut values) {
             let kept = match *name {
-                _ if is_for_one_hop(name, fields) => None,
+                _ if names_some && is_for_one_hop(name, fields) => None,
                 header::CONTENT_LANGUAGE => languages.as_ref(),
                 _ => fields.get(name),
             };
@@ -141,11 +141,9 @@ impl StoredFields {
     /// With the time it was received as its `Date`, where Graph gave none that can be read
     /// (RFC 9110 §6.6.1).
     pub(super) fn dated(self, received: Time) -> Self {
-        if self
-            .get(&header::DATE)
-            .as_ref()
-            .and_then(http_date)
-            .is_some()
+        let text = self.value(&header::DATE).map(str::from_utf8);
+        if let Some(Ok(text)) = text
+            && httpdate::parse_http_date(text.trim()).is_ok()
         {
             return self;
         }

@@ -167,6 +167,19 @@ impl Directives {
         split_unquoted(text, ',')
     }
 
+    /// Whether fields say a directive, with or without an argument: the same as reading them all and
+    /// looking for it.
+    pub fn say(fields: &HeaderMap, name: &str) -> bool {
+        let mut said = fields.get_all(header::CACHE_CONTROL).iter();
+        said.any(|value| {
+            let text = String::from_utf8_lossy(value.as_bytes());
+            split_unquoted(&text, ',').any(|part| {
+                let found = part.split_once('=').map_or(part, |(found, _)| found);
+                found.trim().eq_ignore_ascii_case(name)
+            })
+        })
+    }
+
     /// Whether a directive is there, with or without an argument.
     pub fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(found, _)| found == name)

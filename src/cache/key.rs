@@ -44,7 +44,6 @@ pub struct Key {
 /// two keys are one is for `Eq` to say, part by part.
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write(self.partition.bytes());
         let owner = match &self.owner {
             PhotoOwner::Me => None,
             PhotoOwner::User(id) | PhotoOwner::Group(id) | PhotoOwner::Team { id, .. } => {
@@ -53,21 +52,23 @@ impl Hash for Key {
             PhotoOwner::Contact { id, .. } => Some(id.as_bytes()),
             PhotoOwner::TeamTemplate { definition, .. } => Some(definition.as_bytes()),
         };
-        state.write(owner.unwrap_or_default());
         let (width, height) = dimensions(self.size);
         let select = self.variant.select.map_or(0, |select| {
             1 | u64::from(select.id) << 1
                 | u64::from(select.width) << 2
                 | u64::from(select.height) << 3
         });
-        state.write_u64(
-            u64::from(width)
-                | u64::from(height) << 16
-                | (self.view as u64) << 32
-                | (self.version as u64) << 36
-                | (self.owner.kind() as u64) << 40
-                | (self.variant.metadata as u64) << 44
-                | select << 48,
+        let shape = u64::from(width)
+            | u64::from(height) << 16
+            | (self.view as u64) << 32
+            | (self.version as u64) << 36
+            | (self.owner.kind() as u64) << 40
+            | (self.variant.metadata as u64) << 44
+            | select << 48;
+        write(
+            [self.partition.bytes(), owner.unwrap_or_default()],
+            shape,
+            state,
         );
     }
 }
@@ -91,13 +92,29 @@ pub struct CurrentKey {
 /// As with [`Key`]: of what tells most apart.
 impl Hash for CurrentKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write(self.space.bytes());
         let (container, thing) = self.subject.bytes();
-        state.write(container);
-        state.write(thing);
         let (width, height) = dimensions(self.size);
-        state.write_u64(u64::from(width) | u64::from(height) << 16 | (self.version as u64) << 32);
+        let shape = u64::from(width) | u64::from(height) << 16 | (self.version as u64) << 32;
+        write([self.space.bytes(), container, thing], shape, state);
     }
+}
+
+/// Hashes parts in one piece where they are as short as most are: a hasher does as much for each
+/// piece as for some bytes.
+fn write<const N: usize, H: Hasher>(parts: [&[u8]; N], shape: u64, state: &mut H) {
+    let mut piece = [0; 64];
+    let (mut room, mut length) = (piece.as_mut_slice(), 0);
+    for part in parts.iter().chain(&[shape.to_ne_bytes().as_slice()]) {
+        let Some((here, rest)) = room.split_at_mut_checked(part.len()) else {
+            for part in parts {
+                state.write(part);
+            }
+            return state.write_u64(shape);
+        };
+        here.copy_from_slice(part);
+        (room, length) = (rest, length + part.len());
+    }
+    state.write(piece.get(..length).unwrap_or_default());
 }
 
 /// Width and height, both zero for the largest.

@@ -85,24 +85,19 @@ impl Near {
         steps + 1 + (self.taken.load(Ordering::Relaxed) >> self.part)
     }
 
-    /// What was found under this key, and is still in the store; and whether the store is to be
-    /// asked all the same.
-    pub(super) fn get(&self, key: &Key, step: u64) -> Option<(Arc<StoredResponse>, bool)> {
+    /// What was found under this key, and is still in the store; or what [`Near::found`] is to be
+    /// told once the store has been asked, and whether something was found.
+    pub(super) fn get(&self, key: &Key, step: u64) -> Result<Arc<StoredResponse>, (Before, bool)> {
         let hash = self.hasher.hash_one(key);
-        let shard = self.shard(hash)?;
+        let Some(shard) = self.shard(hash) else {
+            return Err((Before(0), false));
+        };
         let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
-        let Found { response, seen, .. } = shard.found.find(hash, |found| found.key == *key)?;
-        Some((Arc::clone(response), seen.is_new(step)))
-    }
-
-    /// To be called before the store is asked for what [`Near::found`] will then be told.
-    pub(super) fn before(&self, key: &Key) -> Before {
-        let shard = self.shard(self.hasher.hash_one(key));
-        let departures = shard.map(|shard| {
-            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
-            shard.departures
-        });
-        Before(departures.unwrap_or_default())
+        let before = Before(shard.departures);
+        match shard.found.find(hash, |found| found.key == *key) {
+            Some(found) if !found.seen.is_new(step) => Ok(Arc::clone(&found.response)),
+            found => Err((before, found.is_some())),
+        }
     }
 
     /// The store has given this out under that key. Not kept where something has left the store

@@ -157,11 +157,10 @@ impl Cache {
     /// The answer under a key, and whether the store is to be told that its bytes are asked for.
     fn find(&self, key: &Key, now: Time) -> Option<(Arc<StoredResponse>, bool)> {
         let step = self.near.step(now);
-        let was_near = match self.near.get(key, step) {
-            Some((response, false)) => return Some((response, false)),
-            near => near.is_some(),
+        let (before, was_near) = match self.near.get(key, step) {
+            Ok(response) => return Some((response, false)),
+            Err(asks) => asks,
         };
-        let before = self.near.before(key);
         let Some(Slot::Response(response)) = self.slots.get(&RefKey::Response(key)) else {
             if was_near {
                 self.near.nothing(key);

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
+use http::response::Parts;
 
 use super::Rooms;
 use super::download::{Came, Turn};
@@ -35,6 +36,8 @@ pub(super) struct Lesson {
     asked: Time,
     /// The duty to say what came of a download.
     pub(super) turn: Option<Turn>,
+    /// The answer's head, which takes a while to take apart.
+    _head: Option<Parts>,
 }
 
 impl Lesson {
@@ -47,6 +50,15 @@ impl Lesson {
             born,
             asked,
             turn: None,
+            _head: None,
+        }
+    }
+
+    /// The same, to be dropped with the head of the answer: later.
+    pub(super) fn and(self, head: Parts) -> Self {
+        Self {
+            _head: Some(head),
+            ..self
         }
     }
 }

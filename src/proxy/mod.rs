@@ -303,7 +303,7 @@ impl Proxy {
             Unserved::Waits(facts, why) => (facts, why),
             Unserved::Nobody(photo) => {
                 let status = CacheStatus::forwarded(Forward::Bypass).because(Detail::NoCredential);
-                return S::of(self.relay(request, photo, status, now).await);
+                return S::of(Box::pin(self.relay(request, photo, status, now)).await);
             }
         };
         let (facts, standing, turn) = rooms
@@ -328,7 +328,7 @@ impl Proxy {
                     } else {
                         CacheStatus::forwarded(Forward::Method)
                     };
-                    return S::of(self.relay(request, facts.photo, status, now).await);
+                    return S::of(Box::pin(self.relay(request, facts.photo, status, now)).await);
                 };
                 outcome
             }

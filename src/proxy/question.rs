@@ -143,10 +143,11 @@ impl Rooms {
     pub(super) async fn ask(self: &Arc<Self>, wanted: Arc<Wanted>, why: Forward) -> Outcome {
         let mut failed = None;
         for _ in 0..ROUNDS {
-            if let Some(refusal) = self.refusal(&wanted) {
+            let now = self.clock.now();
+            if let Some(refusal) = self.refusal_at(&wanted, now) {
                 return self.held_up(&wanted, why, refusal);
             }
-            let wait = match self.seat(&wanted) {
+            let wait = match self.seat(&wanted, now) {
                 Seat::Leader(lead) => return self.lead(wanted, why, Some(lead)).await,
                 Seat::Waiter(wait) => wait,
                 Seat::Full => return self.held_up(&wanted, why, Refusal::Full),
@@ -175,10 +176,12 @@ impl Rooms {
 
     /// Why Graph may not be asked now.
     pub(super) fn refusal(&self, wanted: &Wanted) -> Option<Refusal> {
+        self.refusal_at(wanted, self.clock.now())
+    }
+
+    fn refusal_at(&self, wanted: &Wanted, now: Time) -> Option<Refusal> {
         let kind = wanted.facts.owner.kind();
-        self.questions
-            .gate
-            .refusal(&wanted.budget, kind, self.clock.now())
+        self.questions.gate.refusal(&wanted.budget, kind, now)
     }
 
     /// Whether a caller who waited may be given what came: its own token may have ended or been
@@ -203,7 +206,7 @@ impl Rooms {
         let wanted = Arc::new(wanted);
         let proof = wanted.facts.caller.proof().cloned();
         let proof = proof.filter(|_| wanted.renews);
-        let Seat::Leader(lead) = self.seat(&wanted) else {
+        let Seat::Leader(lead) = self.seat(&wanted, self.clock.now()) else {
             if let Some(proof) = proof {
                 proof.renewal_failed();
             }
@@ -220,9 +223,8 @@ impl Rooms {
     }
 
     /// Joins the open question that this caller may share, or opens one.
-    fn seat(&self, wanted: &Wanted) -> Seat<FlightKey, Born, Word> {
+    fn seat(&self, wanted: &Wanted, now: Time) -> Seat<FlightKey, Born, Word> {
         let facts = &wanted.facts;
-        let now = self.clock.now();
         let alone = wanted.renews || !self.identity.still_proven(&facts.caller, now);
         let key = FlightKey {
             token: alone.then_some(facts.caller.credential),
@@ -357,7 +359,7 @@ impl Rooms {
                     before,
                     pass,
                 };
-                self.told(told, answer).await
+                self.told(told, answer, now).await
             }
             Err(error) => {
                 self.ops.unanswered(&error);

@@ -19,9 +19,13 @@ use crate::upstream::{self, Collected, Landing, Pass};
 const LARGEST_JSON: usize = 64 * 1024;
 
 impl Rooms {
-    /// What Graph's answer means.
-    pub(super) async fn told(&self, told: Told<'_>, answer: Response<Incoming>) -> Flown {
-        let now = self.clock.now();
+    /// What Graph's answer, whose head came `now`, means.
+    pub(super) async fn told(
+        &self,
+        told: Told<'_>,
+        answer: Response<Incoming>,
+        now: Time,
+    ) -> Flown {
         let status = answer.status();
         if let Some(detail) = self.heeded(&told, &answer, now) {
             return self.fallback_or_relay(&told, detail, answer, now);
@@ -209,11 +213,12 @@ impl Rooms {
         if wanted.answers_first
             && let Some(held) = self.foretold(wanted, &lesson, now)
         {
+            let outcome = posed.outcome(held, None, head.status);
             return Flown {
-                outcome: posed.outcome(held, None, head.status),
+                outcome,
                 landing: Landing::Alone,
                 accepted: true,
-                lesson: Some(Box::new(lesson)),
+                lesson: Some(Box::new(lesson.and(head))),
             };
         }
         let learnt = self.learn(posed, lesson, now);

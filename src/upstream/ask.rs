@@ -46,9 +46,9 @@ impl Trace {
     /// Picks them from the caller's header section.
     pub fn of(caller: &HeaderMap) -> Self {
         let mut carried = HeaderMap::new();
-        for (wanted, _reason) in CARRIED {
-            // A walk: few callers send any of these, and a look-up hashes its name each time.
-            for (name, value) in caller.iter().filter(|(name, _)| name.as_str() == wanted) {
+        // A walk: few callers send any of these, and a look-up hashes its name each time.
+        for (name, value) in caller {
+            if CARRIED.iter().any(|(carried, _)| name == carried) {
                 carried.append(name, value.clone());
             }
         }
@@ -98,7 +98,8 @@ impl Upstream {
     /// [`Error::TimedOut`] when the first byte takes longer than the configured time, all
     /// attempts together; [`Error::Connect`] and [`Error::Broken`] as ever.
     pub async fn ask(&self, ask: Ask) -> Result<Response<Incoming>, Error> {
-        let exchange = self.exchange_photo(self.request(ask));
+        let repeat = ask.clone();
+        let exchange = self.exchange_photo(self.request(ask), || self.request(repeat));
         let answer = tokio::time::timeout(self.first_byte_timeout(), exchange)
             .await
             .map_err(|_| Error::TimedOut)??;

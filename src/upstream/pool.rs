@@ -187,8 +187,9 @@ impl Upstream {
     pub(super) fn exchange_photo(
         &self,
         request: Request<Body>,
+        again: impl FnOnce() -> Request<Body>,
     ) -> impl Future<Output = Result<Response<Incoming>, Error>> {
-        self.exchange(&self.0.photos, request)
+        self.exchange(&self.0.photos, request, Some(again))
     }
 
     /// [`Upstream::exchange`] on the connections for pass-through.
@@ -196,26 +197,28 @@ impl Upstream {
         &self,
         request: Request<Body>,
     ) -> impl Future<Output = Result<Response<Incoming>, Error>> {
-        self.exchange(&self.0.passing, request)
-    }
-
-    /// Sends one request and waits for the head of its answer. Dropping the future ends the
-    /// exchange: the stream is reset, or the connection closed.
-    async fn exchange(
-        &self,
-        kept: &legacy::Client<Connector, Body>,
-        request: Request<Body>,
-    ) -> Result<Response<Incoming>, Error> {
         let repeatable = matches!(*request.method(), Method::GET | Method::HEAD)
             && request.body().is_end_stream();
         let (head, body) = request.into_parts();
         let again = repeatable.then(|| head.clone());
+        let again = again.map(|head| || Request::from_parts(head, Body::empty()));
+        self.exchange(&self.0.passing, Request::from_parts(head, body), again)
+    }
+
+    /// Sends one request and waits for the head of its answer; `again` makes it anew, where it may
+    /// be repeated. Dropping the future ends the exchange: the stream is reset, or the connection
+    /// closed.
+    async fn exchange(
+        &self,
+        kept: &legacy::Client<Connector, Body>,
+        request: Request<Body>,
+        again: Option<impl FnOnce() -> Request<Body>>,
+    ) -> Result<Response<Incoming>, Error> {
         self.0.repeats.earn();
-        let first = kept.request(Request::from_parts(head, body)).await;
+        let first = kept.request(request).await;
         let answer = match (first, again) {
-            (Err(error), Some(head)) if closed_while_kept(&error) && self.0.repeats.spend() => {
-                let request = Request::from_parts(head, Body::empty());
-                self.0.fresh.request(request).await
+            (Err(error), Some(again)) if closed_while_kept(&error) && self.0.repeats.spend() => {
+                self.0.fresh.request(again()).await
             }
             (answer, _) => answer,
         };

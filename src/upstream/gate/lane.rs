@@ -135,26 +135,27 @@ impl Lane {
         breaker.map_or(Breaking::Closed, |breaker| breaker.stands(now))
     }
 
-    /// A place, at once or after a turn in the queue of at most `patience`. Dropping the future
-    /// leaves the queue.
+    /// A place and when it was had: at once, that is at `begun`, or after a turn in the queue of at
+    /// most `patience`. Dropping the future leaves the queue.
     pub(super) async fn place(
         self: &Arc<Self>,
         (kind, bearer): (OwnerKind, Bearer),
         patience: Duration,
+        begun: Time,
         now: impl Fn() -> Time,
-    ) -> Result<Place, Refusal> {
-        let place = match self.turn(kind, bearer, now())? {
-            Turn::Now(place) => place,
+    ) -> Result<(Place, Time), Refusal> {
+        let (place, at) = match self.turn(kind, bearer, begun)? {
+            Turn::Now(place) => (place, begun),
             Turn::Later(turn) => match tokio::time::timeout(patience, turn).await {
-                Ok(Ok(place)) => place,
+                Ok(Ok(place)) => (place, now()),
                 // The lane was closed meanwhile, and its queue sent away.
                 Ok(Err(_)) => return Err(self.refusal(kind, now()).unwrap_or(Refusal::Full)),
                 Err(_) => return Err(Refusal::Full),
             },
         };
         // Last, because the first to be admitted after a pause is its probe.
-        let admitted = self.admit(kind, now());
-        admitted.map(|()| place)
+        let admitted = self.admit(kind, at);
+        admitted.map(|()| (place, at))
     }
 
     /// Why nothing may be sent now.

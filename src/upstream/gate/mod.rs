@@ -148,13 +148,14 @@ impl Gate {
         (kind, subject): (OwnerKind, &Subject),
         now: impl Fn() -> Time,
     ) -> Result<Pass, Refusal> {
-        if let Some(left) = lock(&self.reach).wait(now()) {
+        let begun = now();
+        if let Some(left) = lock(&self.reach).wait(begun) {
             return Err(Refusal::Down(left));
         }
         let lane = self.lane(budget);
         let patience = self.limits.patience;
-        let place = lane.place((kind, bearer), patience, &now).await?;
-        lock(&self.reach).admit(now()).map_err(Refusal::Down)?;
+        let (place, at) = lane.place((kind, bearer), patience, begun, now).await?;
+        lock(&self.reach).admit(at).map_err(Refusal::Down)?;
         Ok(Pass {
             place: Arc::new(place),
             lane,

@@ -51,7 +51,7 @@ async fn a_photo_request_carries_only_what_is_on_the_list() {
         "GET /v1.0/users/%61/photo/$value? HTTP/1.1\r\nhost: {}\r\n\
          authorization: Bearer one.two.three\r\naccept-encoding: identity\r\n\
          accept: application/json\r\nif-none-match: W/\"a\"\r\nclient-request-id: id\r\n\
-         sdkversion: x/1\r\ntraceparent: 00-1\r\nuser-agent: app\r\n\r\n",
+         traceparent: 00-1\r\nsdkversion: x/1\r\nuser-agent: app\r\n\r\n",
         graph.address
     );
     assert_eq!(graph.seen(), [wanted]);
