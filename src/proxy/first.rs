@@ -43,11 +43,11 @@ impl Rooms {
     /// word about its token has come where that may spare Graph the question.
     pub(super) async fn after_first_word(
         self: &Arc<Self>,
-        facts: Facts,
+        facts: Arc<Facts>,
         why: Forward,
         headers: &HeaderMap,
         now: Time,
-    ) -> (Facts, Standing, Option<Turn>) {
+    ) -> (Arc<Facts>, Standing, Option<Turn>) {
         let (mut facts, mut standing, mut now) = (facts, Standing::Ask(why), now);
         for _ in 0..ROUNDS {
             if !matches!(standing, Standing::Ask(_)) {
@@ -55,14 +55,8 @@ impl Rooms {
             }
             let token = facts.caller.credential;
             if !self.is_promised(&facts, now) {
-                let turn = self.brings_word(&facts).then(|| {
-                    // It is asked for whoever leads, and waits for nobody.
-                    match self.questions.first_words.join(token, (), |()| true) {
-                        Seat::Leader(turn) => Some(turn),
-                        Seat::Waiter(_) | Seat::Full => None,
-                    }
-                });
-                return (facts, standing, turn.flatten());
+                let turn = self.leads_first_word(&facts);
+                return (facts, standing, turn);
             }
             let wait = match self.questions.first_words.join(token, (), |()| true) {
                 Seat::Leader(turn) => return (facts, standing, Some(turn)),
@@ -76,10 +70,24 @@ impl Rooms {
             let Ok(caller) = self.identity.caller(headers, now) else {
                 return (facts, standing, None);
             };
-            facts = Facts::gather(self, facts.photo, caller, facts.demand, now);
+            let photo = facts.photo.clone();
+            facts = Facts::gather(self, photo, caller, facts.demand, now).into();
             standing = self.standing(&facts, now);
         }
         (facts, standing, None)
+    }
+
+    /// The duty to say when the first word has come, where this question brings it and no other
+    /// does already. It is asked for whoever leads, and waits for nobody.
+    pub(super) fn leads_first_word(&self, facts: &Facts) -> Option<Turn> {
+        if !self.brings_word(facts) {
+            return None;
+        }
+        let token = facts.caller.credential;
+        match self.questions.first_words.join(token, (), |()| true) {
+            Seat::Leader(turn) => Some(turn),
+            Seat::Waiter(_) | Seat::Full => None,
+        }
     }
 
     /// Asks Graph for one photo, or waits for the question that brings the first word already.

@@ -117,7 +117,7 @@ pub struct Unanswered {
 /// What is asked for.
 enum Wish {
     /// A photo.
-    Photo(Box<Unserved>),
+    Photo(Unserved),
     /// A change of one.
     Write(Box<PhotoWrite>),
     /// Several requests in one.
@@ -134,7 +134,7 @@ impl fmt::Debug for Unanswered {
 
 /// A photo that Graph is asked for, and nothing of the request is handed on.
 pub struct Question {
-    photo: Box<Unserved>,
+    photo: Unserved,
     now: Time,
 }
 
@@ -145,15 +145,11 @@ impl fmt::Debug for Question {
 }
 
 /// A photo request that memory alone cannot answer, and what is known of it.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "boxed as it is made, and nearly always the larger one"
-)]
 enum Unserved {
     /// It names nobody on whose behalf anything held might be given.
-    Nobody(PhotoRequest),
+    Nobody(Box<PhotoRequest>),
     /// Graph has a word in it, and why.
-    Waits(Facts, Forward),
+    Waits(Arc<Facts>, Forward),
 }
 
 impl Unserved {
@@ -245,7 +241,7 @@ impl Proxy {
     ) -> Response<Body> {
         let Unanswered { asked, now, span } = unanswered;
         let answer = match asked {
-            Wish::Photo(photo) => Box::pin(self.read(request, *photo, now, attended)).await,
+            Wish::Photo(photo) => Box::pin(self.read(request, photo, now, attended)).await,
             Wish::Write(write) => Box::pin(self.write(request, &write, now)).await,
             Wish::Batch(version) => Box::pin(self.batch(request, version, now)).await,
             Wish::Other => Box::pin(self.pass_through(request)).await,
@@ -270,17 +266,17 @@ impl Proxy {
         request: &Request<B>,
         photo: PhotoRequest,
         now: Time,
-    ) -> Result<S, Box<Unserved>> {
+    ) -> Result<S, Unserved> {
         let rooms = &self.0;
         let Ok(caller) = rooms.identity.caller(request.headers(), now) else {
-            return Err(Box::new(Unserved::Nobody(photo)));
+            return Err(Unserved::Nobody(photo.into()));
         };
         let demand = Demand::of(request.headers(), rooms.cache.config().caller_directives);
         let facts = Facts::gather(rooms, photo, caller, demand, now);
         let standing = rooms.standing(&facts, now);
         let (held, status) = match rooms.from_memory(&facts, standing, request, now) {
             Ok(shown) => shown,
-            Err(why) => return Err(Box::new(Unserved::Waits(facts, why))),
+            Err(why) => return Err(Unserved::Waits(facts.into(), why)),
         };
         rooms.ask_names(&facts, request.headers(), now);
         let outcome = Outcome {
@@ -303,12 +299,16 @@ impl Proxy {
             Unserved::Waits(facts, why) => (facts, why),
             Unserved::Nobody(photo) => {
                 let status = CacheStatus::forwarded(Forward::Bypass).because(Detail::NoCredential);
-                return S::of(Box::pin(self.relay(request, photo, status, now)).await);
+                return S::of(Box::pin(self.relay(request, *photo, status, now)).await);
             }
         };
-        let (facts, standing, turn) = rooms
-            .after_first_word(facts, why, request.headers(), now)
-            .await;
+        let (facts, standing, turn) = if rooms.is_promised(&facts, now) {
+            // Boxed, as all is that few requests come to: the others need no room for it.
+            Box::pin(rooms.after_first_word(facts, why, request.headers(), now)).await
+        } else {
+            let turn = rooms.leads_first_word(&facts);
+            (facts, Standing::Ask(why), turn)
+        };
         rooms.ask_names(&facts, request.headers(), now);
         let demand = facts.demand;
         let outcome = match rooms.from_memory(&facts, standing, &request, now) {
@@ -328,7 +328,8 @@ impl Proxy {
                     } else {
                         CacheStatus::forwarded(Forward::Method)
                     };
-                    return S::of(Box::pin(self.relay(request, facts.photo, status, now)).await);
+                    let photo = facts.photo.clone();
+                    return S::of(Box::pin(self.relay(request, photo, status, now)).await);
                 };
                 outcome
             }
@@ -336,7 +337,7 @@ impl Proxy {
                 let wanted = Wanted {
                     attended,
                     answers_first: turn.is_none() && !facts.hangs_on_word(rooms),
-                    ..Wanted::of(rooms, facts.clone(), &request)
+                    ..Wanted::of(rooms, Arc::clone(&facts), &request)
                 };
                 rooms.ask(Arc::new(wanted), why).await
             }
@@ -496,7 +497,7 @@ impl Service for Proxy {
         question: Question,
     ) -> impl Future<Output = Wire> + Send + 'static {
         let (proxy, Question { photo, now }) = (self.clone(), question);
-        async move { proxy.read(request, *photo, now, true).await }
+        async move { proxy.read(request, photo, now, true).await }
     }
 
     fn at_once<B, S>(&self, request: &mut Request<B>) -> Result<S, Unanswered>

@@ -1,5 +1,7 @@
 //! The facts of one photo request, gathered once from the rooms' answers.
 
+use std::sync::Arc;
+
 use http::{HeaderValue, Request, header};
 
 use super::{Rooms, target};
@@ -156,7 +158,7 @@ impl Facts {
 /// The facts of a request that Graph must be asked about, owned, for a task of its own.
 #[derive(Debug)]
 pub(super) struct Wanted {
-    pub(super) facts: Facts,
+    pub(super) facts: Arc<Facts>,
     pub(super) place: Place,
     pub(super) target: http::uri::PathAndQuery,
     pub(super) authorization: HeaderValue,
@@ -173,7 +175,8 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    pub(super) fn of<B>(rooms: &Rooms, facts: Facts, request: &Request<B>) -> Self {
+    pub(super) fn of<B>(rooms: &Rooms, facts: impl Into<Arc<Facts>>, request: &Request<B>) -> Self {
+        let facts = facts.into();
         let place = facts.place(rooms);
         let authorization = request.headers().get(header::AUTHORIZATION).cloned();
         let codings = request.headers().get_all(header::ACCEPT_ENCODING);
@@ -218,7 +221,7 @@ impl Wanted {
             renews: self.renews,
             attended: false,
             answers_first: false,
-            facts,
+            facts: facts.into(),
         }
     }
 }
