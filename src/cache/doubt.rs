@@ -202,12 +202,18 @@ impl Doubts {
         if born == self.born() {
             return None;
         }
-        let names = aliases.names(subject, space, now);
+        let other = aliases.other(subject, space, now);
+        let both = [subject, other.as_deref().unwrap_or(subject)];
+        let names = if other.is_some() {
+            &both[..]
+        } else {
+            &both[..1]
+        };
         let notes = self.read();
-        let by_name = names.iter().filter_map(|name| notes.subjects.get(name));
+        let by_name = names.iter().filter_map(|name| notes.subjects.get(*name));
         let written = by_name.map(|note| note.at).max();
         let refused =
-            partition.and_then(|own| notes.refusals.latest(&own, &names, space, aliases, now));
+            partition.and_then(|own| notes.refusals.latest(&own, names, space, aliases, now));
         let certain = written.max(refused).unwrap_or(0);
         let tenant = notes.tenants.get(&space.tenant()).copied().unwrap_or(0);
         if born.0 < certain.max(notes.everything).max(tenant) {

@@ -4,6 +4,7 @@
 //! the subject among what its tenant shares. It counts for every name the subject is known by;
 //! where a pairing of names is not known, for every name that may be the same one's.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -81,10 +82,10 @@ impl Refusals {
     }
 
     /// The latest refusal to `partition` of the subject of these names, or of one that may be it.
-    pub(super) fn latest(
+    pub(super) fn latest<N: Borrow<Subject>>(
         &self,
         partition: &Partition,
-        names: &[Subject],
+        names: &[N],
         space: Space,
         aliases: &Aliases,
         now: Time,
@@ -93,12 +94,10 @@ impl Refusals {
         let Some(refused) = self.by.get(partition) else {
             return everyone;
         };
-        let paired = |subject: &Subject| aliases.names(subject, space, now).len() > 1;
+        let paired = |subject: &Subject| aliases.other(subject, space, now).is_some();
         let each = refused.each.iter().filter(|(subject, _)| {
-            names.contains(subject)
-                || names.len() == 1
-                    && names.iter().any(|name| may_be_one(name, subject))
-                    && !paired(subject)
+            names.iter().any(|name| name.borrow() == *subject)
+                || matches!(names, [name] if may_be_one(name.borrow(), subject) && !paired(subject))
         });
         let each = each.map(|(_, note)| note.at).max();
         everyone.max(refused.all.map(|note| note.at)).max(each)

@@ -251,7 +251,7 @@ impl Cache {
         let longest = Duration::from_secs(self.longest_hold.load(Ordering::Relaxed));
         let quiet = longest.saturating_add(LONGEST_QUESTION);
         self.doubts.forget(quiet, quiet.max(REFUSAL_NOTE), now);
-        self.aliases.maintain();
+        self.aliases.maintain(now);
         self.settle();
     }
 
