@@ -38,6 +38,9 @@ pub mod render;
 // A standing check that no caller is given another's photo.
 pub mod canary;
 
+// Who goes first on a thread.
+mod precedence;
+
 // What the operator sees.
 pub mod ops;
 

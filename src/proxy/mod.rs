@@ -44,6 +44,7 @@ use crate::identity::{Caller, Identity, Partition, Space, Subject};
 use crate::links::Links;
 use crate::ops::spans::Begun;
 use crate::ops::{Ops, Source, Told};
+use crate::precedence::{self, Behind};
 use crate::render::body::BodyError;
 use crate::render::{
     Answer, Asked, Body, CacheStatus, Detail, Forward, Outcome, Problem, RequestIds, Shape, Wire,
@@ -241,7 +242,7 @@ impl Proxy {
     ) -> Response<Body> {
         let Unanswered { asked, now, span } = unanswered;
         let answer = match asked {
-            Wish::Photo(photo) => Box::pin(self.read(request, photo, now, attended)).await,
+            Wish::Photo(photo) => Behind::new(self.read(request, photo, now, attended)).await,
             Wish::Write(write) => Box::pin(self.write(request, &write, now)).await,
             Wish::Batch(version) => Box::pin(self.batch(request, version, now)).await,
             Wish::Other => Box::pin(self.pass_through(request)).await,
@@ -283,6 +284,7 @@ impl Proxy {
             answer: Answer::Held(held),
             status,
         };
+        precedence::hit();
         Ok(self.tell(&facts.photo, request.headers(), outcome, now))
     }
 

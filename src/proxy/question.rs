@@ -17,6 +17,7 @@ use super::{Config, Rooms};
 use crate::cache::{Authority, Born, Held, Key, Lookup};
 use crate::clock::Time;
 use crate::identity::{Credential, Sharing, Subject};
+use crate::precedence::Behind;
 use crate::render::{Answer, CacheStatus, Detail, Forward, Outcome, Problem};
 use crate::route::{MetadataLevel, View};
 use crate::upstream::{
@@ -213,13 +214,13 @@ impl Rooms {
             return;
         };
         let rooms = Arc::clone(self);
-        tokio::spawn(async move {
+        tokio::spawn(Behind::new(async move {
             let flown = rooms.fly(&wanted, Forward::Stale).await;
             if let Some(proof) = proof.filter(|_| !flown.accepted) {
                 proof.renewal_failed();
             }
             lead.land(flown.landing);
-        });
+        }));
     }
 
     /// Joins the open question that this caller may share, or opens one.
@@ -257,16 +258,16 @@ impl Rooms {
             let land = |landing| lead.map(|lead| lead.land(landing));
             match lesson {
                 None => drop(land(landing)),
-                Some(lesson) => drop(tokio::spawn(async move {
+                Some(lesson) => drop(tokio::spawn(Behind::new(async move {
                     land(rooms.learn_behind(&wanted, why, *lesson))
-                })),
+                }))),
             }
             outcome
         });
         if attended {
             return Attended::new(flight).await;
         }
-        tokio::spawn(flight).await.unwrap_or(Outcome {
+        tokio::spawn(Behind::new(flight)).await.unwrap_or(Outcome {
             answer: Answer::Problem(Problem::BrokenAnswer),
             status: CacheStatus::forwarded(why),
         })

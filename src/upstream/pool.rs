@@ -19,10 +19,11 @@ use http::{Extensions, HeaderValue, Method, Request, Response, Uri};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 
 use super::connect::{Connector, Used};
 use super::error::{Error, SetupError};
+use crate::precedence::SpawnBehind;
 use crate::render::Body;
 
 /// How long an idle connection is kept. Below the shortest idle limit in front of Graph that
@@ -237,7 +238,7 @@ impl fmt::Debug for Upstream {
 }
 
 fn client(connector: Connector, idle_connections: usize) -> legacy::Client<Connector, Body> {
-    legacy::Client::builder(TokioExecutor::new())
+    legacy::Client::builder(SpawnBehind)
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)
