@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::rand;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::cache::{Authority, Cache};
 use crate::canary::{self, Alarm, Fake, Trust};
@@ -361,12 +361,15 @@ async fn renew_development(
 /// Drops what has ended, on a timer.
 async fn maintain(rooms: Arc<Rooms>) {
     let mut timer = tokio::time::interval(MAINTENANCE);
+    let mut sweeping = None::<JoinHandle<()>>;
     loop {
         timer.tick().await;
-        if rooms.cache.wants_walk() {
+        // A walk through much takes longer than until the next time, and holds up nothing else.
+        if sweeping.as_ref().is_none_or(JoinHandle::is_finished) && rooms.cache.wants_walk() {
             let rooms = Arc::clone(&rooms);
-            let sweep = move || rooms.cache.sweep_doubted(rooms.clock.now());
-            let _ = tokio::task::spawn_blocking(sweep).await;
+            sweeping = Some(tokio::task::spawn_blocking(move || {
+                rooms.cache.sweep_doubted(rooms.clock.now(), &rooms.clock);
+            }));
         }
         rooms.tidy();
     }

@@ -75,7 +75,8 @@ fn serve(
     if config.threads > 0 {
         runtime.worker_threads(config.threads);
     }
-    runtime.enable_all().build()?.block_on(async {
+    let runtime = runtime.enable_all().build()?;
+    let ended = runtime.block_on(async {
         // Before anything is printed: whoever reads an address may send a signal at once.
         let (mut stop, mut interrupt, hangup) = (
             signal(SignalKind::terminate())?,
@@ -97,7 +98,10 @@ fn serve(
         .await?;
         reloads.abort();
         Ok(())
-    })
+    });
+    // A purge that still walks through what is held keeps nobody from leaving.
+    runtime.shutdown_background();
+    ended
 }
 
 /// Prints to standard output. A reader who has left is no failure: `check | head`.

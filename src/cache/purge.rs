@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use super::Cache;
 use super::slots::{Slot, SlotKey};
-use crate::clock::Time;
+use crate::clock::{Clock, Time};
 use crate::identity::{Space, Subject};
 use crate::route::{Guid, ObjectId};
 
-/// How many entries a walk looks at in one go: some tens of microseconds.
+/// How many entries a walk looks at in one go: some ten microseconds.
 const STEP: usize = 16;
-/// How long it rests then.
-const REST: Duration = Duration::from_micros(100);
+/// So many times as long as that took it rests then.
+const REST: u32 = 8;
+/// And so long at least, and at most.
+const RESTS: (Duration, Duration) = (Duration::from_micros(100), Duration::from_millis(100));
 
 /// What a purge has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,7 +34,7 @@ impl Cache {
     /// is not known, answers by such names must be revalidated before they are served.
     ///
     /// Walks through everything held; not for a thread that answers callers.
-    pub fn purge_owner(&self, id: &str, now: Time) -> Purged {
+    pub fn purge_owner(&self, id: &str, now: Time, clock: &Clock) -> Purged {
         let user = ObjectId::of_user(id);
         let mut subjects = vec![Subject::Group(ObjectId::of_object(id))];
         if matches!(user, ObjectId::Other(_)) {
@@ -46,7 +48,7 @@ impl Cache {
         }
         let users = self.aliases.names_anywhere(&Subject::User(user.subject()));
         self.doubts.purged(&users, now);
-        self.sweep(|subject, _| match subject {
+        self.sweep(clock, |subject, _| match subject {
             Subject::Contact { id: contact, .. } => **contact == *id,
             _ => users.contains(subject) || subjects.contains(subject),
         })
@@ -56,9 +58,11 @@ impl Cache {
     /// what was given to tokens that cannot be read.
     ///
     /// Walks through everything held; not for a thread that answers callers.
-    pub fn purge_tenant(&self, tenant: Guid) -> Purged {
+    pub fn purge_tenant(&self, tenant: Guid, clock: &Clock) -> Purged {
         self.doubts.purged_tenant(tenant);
-        self.sweep(|_, space| space.tenant().is_none_or(|whose| whose == tenant))
+        self.sweep(clock, |_, space| {
+            space.tenant().is_none_or(|whose| whose == tenant)
+        })
     }
 
     /// Ends everything.
@@ -71,19 +75,26 @@ impl Cache {
 
     /// Everything held, for a walk that leaves the core to threads that answer callers: where they
     /// share one they would have to wait for what the system lets a thread work in one go, which
-    /// is milliseconds. To give way is not enough, since the system shares time out evenly.
-    pub(super) fn walk(&self) -> impl Iterator<Item = (Arc<SlotKey>, Slot)> {
-        self.slots.iter().enumerate().map(|(at, held)| {
+    /// is milliseconds. To give way is not enough, since the system shares time out evenly. How
+    /// long it rests is measured by what it took, and so is longer where others want the core.
+    pub(super) fn walk<'a>(
+        &'a self,
+        clock: &'a Clock,
+    ) -> impl Iterator<Item = (Arc<SlotKey>, Slot)> + 'a {
+        let mut begun = clock.now();
+        self.slots.iter().enumerate().map(move |(at, held)| {
             if at % STEP == STEP - 1 {
-                std::thread::sleep(REST);
+                let took = clock.now().since(begun);
+                std::thread::sleep((took * REST).clamp(RESTS.0, RESTS.1));
+                begun = clock.now();
             }
             held
         })
     }
 
-    fn sweep(&self, ends: impl Fn(&Subject, Space) -> bool) -> Purged {
+    fn sweep(&self, clock: &Clock, ends: impl Fn(&Subject, Space) -> bool) -> Purged {
         let mut purged = Purged::default();
-        for (key, slot) in self.walk() {
+        for (key, slot) in self.walk(clock) {
             let ended = match (&*key, slot.response()) {
                 (SlotKey::Body(body), _) => ends(body.subject(), body.space()),
                 (_, Some(response)) => ends(&response.subject, response.space),

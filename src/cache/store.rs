@@ -15,7 +15,7 @@ use super::key::{CurrentKey, Key};
 use super::near::Near;
 use super::slots::{Holds, RefKey, Removals, Slot, SlotKey};
 use super::stored::{Held, HeldBytes, StoredBody, StoredResponse};
-use crate::clock::Time;
+use crate::clock::{Clock, Time};
 use crate::identity::{Partition, Space, Subject};
 use crate::route::View;
 
@@ -206,8 +206,8 @@ impl Cache {
             .is_none()
     }
 
-    /// Whether [`Cache::sweep_doubted`] would walk through everything held, which is nothing for a thread
-    /// that answers callers.
+    /// Whether [`Cache::sweep_doubted`] would walk through everything held, which is nothing for a
+    /// thread that answers callers.
     pub fn wants_walk(&self) -> bool {
         self.doubts.has_unswept()
     }
@@ -215,16 +215,16 @@ impl Cache {
     /// Drops what has ended, and what is in certain doubt.
     #[cfg(test)]
     pub(super) fn maintain(&self, now: Time) {
-        self.sweep_doubted(now);
+        self.sweep_doubted(now, &Clock::by_hand());
         self.tidy(now);
     }
 
     /// Drops what is in certain doubt, where notes have been made since the last time.
-    pub fn sweep_doubted(&self, now: Time) {
+    pub fn sweep_doubted(&self, now: Time, clock: &Clock) {
         if !self.doubts.take_unswept() {
             return;
         }
-        for (key, slot) in self.walk() {
+        for (key, slot) in self.walk(clock) {
             let Slot::Response(response) = &slot else {
                 continue;
             };

@@ -86,8 +86,10 @@ pub(super) async fn answer(watched: &Watched, request: Request<Incoming>) -> Ans
     };
     // It walks through everything held: not on a thread that answers callers.
     let purge = move || match what {
-        What::Owner(owner) => rooms.cache.purge_owner(&owner, rooms.clock.now()),
-        What::Tenant(tenant) => rooms.cache.purge_tenant(tenant),
+        What::Owner(owner) => rooms
+            .cache
+            .purge_owner(&owner, rooms.clock.now(), &rooms.clock),
+        What::Tenant(tenant) => rooms.cache.purge_tenant(tenant, &rooms.clock),
         What::Everything => rooms.cache.purge_everything(),
     };
     let Ok(Purged { entries, bytes }) = tokio::task::spawn_blocking(purge).await else {

@@ -359,7 +359,7 @@ mod tests {
             }),
             ("a purge", |world, _| {
                 let cache = &world.proxy.rooms().cache;
-                let _ = cache.purge_owner(&world.person, world.clock.now());
+                let _ = cache.purge_owner(&world.person, world.clock.now(), &world.clock);
             }),
             ("a purge of everything", |world, _| {
                 let _ = world.proxy.rooms().cache.purge_everything();

@@ -523,7 +523,7 @@ impl Service for Proxy {
 impl Rooms {
     /// Drops from memory what has ended, and what is in certain doubt.
     pub fn maintain(&self) {
-        self.cache.sweep_doubted(self.clock.now());
+        self.cache.sweep_doubted(self.clock.now(), &self.clock);
         self.tidy();
     }
 
