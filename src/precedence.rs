@@ -7,11 +7,12 @@
 //! where no hits are answered.
 
 use std::cell::Cell;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use hyper::rt::Executor;
+use tokio::task::yield_now;
 
 /// How often a step gives way at most: where more steps are due than that, several are made in
 /// one go, so that misses come to their end beside any number of hits.
@@ -30,12 +31,51 @@ pub(crate) fn hit() {
     HITS.set(HITS.get().wrapping_add(1));
 }
 
+/// A step that is due.
+#[derive(Default)]
+struct Turn {
+    /// How often it has given way, and how many steps had been made then.
+    gave: u8,
+    steps: u32,
+}
+
+impl Turn {
+    fn is_mine(&self) -> bool {
+        match self.gave {
+            0 => HITS.get() == HITS_BEFORE.get(),
+            MOST.. => true,
+            _ => STEPS.get() == self.steps,
+        }
+    }
+
+    /// Ready when the step is to be made; whether it has given way.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<bool> {
+        if !self.is_mine() {
+            self.gave += 1;
+            self.steps = STEPS.get();
+            // Pending once, to be polled again after the thread has looked what is new.
+            if pin!(yield_now()).poll(context).is_pending() {
+                return Poll::Pending;
+            }
+        }
+        STEPS.set(STEPS.get().wrapping_add(1));
+        HITS_BEFORE.set(HITS.get());
+        Poll::Ready(std::mem::take(self).gave > 0)
+    }
+}
+
+/// Waits until the step that follows is due; whether anything may have happened meanwhile.
+pub(crate) async fn turn() -> bool {
+    let mut turn = Turn::default();
+    poll_fn(|context| turn.poll(context)).await
+}
+
 /// Work whose steps, each from one wait to the next, give way to hits.
 pub(crate) struct Behind<F> {
     work: Pin<Box<F>>,
-    /// How often this step has, and how many steps had been made then.
-    gave: u8,
-    steps: u32,
+    turn: Turn,
+    /// Whether its next step is to be made at once.
+    at_once: bool,
 }
 
 impl<F: Future> Behind<F> {
@@ -43,17 +83,16 @@ impl<F: Future> Behind<F> {
     pub(crate) fn new(work: F) -> Self {
         Self {
             work: Box::pin(work),
-            gave: 0,
-            steps: 0,
+            turn: Turn::default(),
+            at_once: false,
         }
     }
 
-    /// Whether this step is due.
-    fn is_due(&self) -> bool {
-        match self.gave {
-            0 => HITS.get() == HITS_BEFORE.get(),
-            MOST.. => true,
-            _ => STEPS.get() == self.steps,
+    /// The same for work that begins by waiting for its [`turn`].
+    pub(crate) fn beginning_at_once(work: F) -> Self {
+        Self {
+            at_once: true,
+            ..Self::new(work)
         }
     }
 }
@@ -62,17 +101,9 @@ impl<F: Future> Future for Behind<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        if !self.is_due() {
-            self.gave += 1;
-            self.steps = STEPS.get();
-            // Pending once, to be polled again after the thread has looked what is new.
-            if pin!(tokio::task::yield_now()).poll(context).is_pending() {
-                return Poll::Pending;
-            }
+        if !std::mem::take(&mut self.at_once) {
+            ready!(self.turn.poll(context));
         }
-        self.gave = 0;
-        STEPS.set(STEPS.get().wrapping_add(1));
-        HITS_BEFORE.set(HITS.get());
         self.work.as_mut().poll(context)
     }
 }
@@ -94,7 +125,7 @@ where
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use tokio::task::{JoinSet, yield_now};
+    use tokio::task::JoinSet;
 
     use super::*;
 

@@ -97,6 +97,7 @@ impl Rooms {
         let mut asks = true;
         let mut said = None;
         loop {
+            let ended = self.questions.downloads.ended();
             let known = self.known(wanted);
             let (None, Some(current)) = (&known, &wanted.place.current) else {
                 return Ready::ask(known, false);
@@ -117,7 +118,13 @@ impl Rooms {
                 .downloads
                 .join(current.clone(), download, usable)
             {
-                Seat::Leader(turn) => return Ready::Ask(Before::default(), Some(turn)),
+                Seat::Leader(turn) => {
+                    // Another may have ended since it was looked for.
+                    if ended != self.questions.downloads.ended() && self.known(wanted).is_some() {
+                        continue;
+                    }
+                    return Ready::Ask(Before::default(), Some(turn));
+                }
                 Seat::Waiter(wait) => wait,
                 Seat::Full => return Ready::ask(None, false),
             };

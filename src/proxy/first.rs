@@ -44,15 +44,15 @@ impl Rooms {
     pub(super) async fn after_first_word(
         self: &Arc<Self>,
         facts: Arc<Facts>,
-        why: Forward,
+        standing: Standing,
         headers: &HeaderMap,
         now: Time,
     ) -> (Arc<Facts>, Standing, Option<Turn>) {
-        let (mut facts, mut standing, mut now) = (facts, Standing::Ask(why), now);
+        let (mut facts, mut standing, mut now) = (facts, standing, now);
         for _ in 0..ROUNDS {
-            if !matches!(standing, Standing::Ask(_)) {
+            let Standing::Ask(why) = standing else {
                 return (facts, standing, None);
-            }
+            };
             let token = facts.caller.credential;
             if !self.is_promised(&facts, now) {
                 let turn = self.leads_first_word(&facts);
@@ -67,12 +67,7 @@ impl Rooms {
                 return (facts, standing, None);
             }
             now = self.clock.now();
-            let Ok(caller) = self.identity.caller(headers, now) else {
-                return (facts, standing, None);
-            };
-            let photo = facts.photo.clone();
-            facts = Facts::gather(self, photo, caller, facts.demand, now).into();
-            standing = self.standing(&facts, now);
+            (facts, standing) = self.anew(facts, why, headers);
         }
         (facts, standing, None)
     }

@@ -242,7 +242,7 @@ impl Proxy {
     ) -> Response<Body> {
         let Unanswered { asked, now, span } = unanswered;
         let answer = match asked {
-            Wish::Photo(photo) => Behind::new(self.read(request, photo, now, attended)).await,
+            Wish::Photo(photo) => self.in_turn(request, photo, now, attended).await,
             Wish::Write(write) => Box::pin(self.write(request, &write, now)).await,
             Wish::Batch(version) => Box::pin(self.batch(request, version, now)).await,
             Wish::Other => Box::pin(self.pass_through(request)).await,
@@ -288,6 +288,19 @@ impl Proxy {
         Ok(self.tell(&facts.photo, request.headers(), outcome, now))
     }
 
+    /// A photo that memory alone cannot answer, step by step behind what memory answers.
+    async fn in_turn<B: Payload, S: Shape>(
+        &self,
+        request: Request<B>,
+        unserved: Unserved,
+        now: Time,
+        attended: bool,
+    ) -> S {
+        let waited = precedence::turn().await;
+        let read = self.read(request, unserved, now, attended, waited);
+        Behind::beginning_at_once(read).await
+    }
+
     /// A photo that memory alone cannot answer.
     async fn read<B: Payload, S: Shape>(
         &self,
@@ -295,10 +308,13 @@ impl Proxy {
         unserved: Unserved,
         now: Time,
         attended: bool,
+        waited: bool,
     ) -> S {
         let rooms = &self.0;
-        let (facts, why) = match unserved {
-            Unserved::Waits(facts, why) => (facts, why),
+        let (facts, standing) = match unserved {
+            // Somebody else's answer may have come meanwhile.
+            Unserved::Waits(facts, why) if waited => rooms.anew(facts, why, request.headers()),
+            Unserved::Waits(facts, why) => (facts, Standing::Ask(why)),
             Unserved::Nobody(photo) => {
                 let status = CacheStatus::forwarded(Forward::Bypass).because(Detail::NoCredential);
                 return S::of(Box::pin(self.relay(request, *photo, status, now)).await);
@@ -306,10 +322,11 @@ impl Proxy {
         };
         let (facts, standing, turn) = if rooms.is_promised(&facts, now) {
             // Boxed, as all is that few requests come to: the others need no room for it.
-            Box::pin(rooms.after_first_word(facts, why, request.headers(), now)).await
+            Box::pin(rooms.after_first_word(facts, standing, request.headers(), now)).await
         } else {
-            let turn = rooms.leads_first_word(&facts);
-            (facts, Standing::Ask(why), turn)
+            let asks = matches!(standing, Standing::Ask(_));
+            let turn = asks.then(|| rooms.leads_first_word(&facts)).flatten();
+            (facts, standing, turn)
         };
         rooms.ask_names(&facts, request.headers(), now);
         let demand = facts.demand;
@@ -499,7 +516,7 @@ impl Service for Proxy {
         question: Question,
     ) -> impl Future<Output = Wire> + Send + 'static {
         let (proxy, Question { photo, now }) = (self.clone(), question);
-        async move { proxy.read(request, photo, now, true).await }
+        async move { proxy.in_turn(request, photo, now, true).await }
     }
 
     fn at_once<B, S>(&self, request: &mut Request<B>) -> Result<S, Unanswered>
@@ -539,6 +556,17 @@ impl Rooms {
     /// The key as `Cache-Status` names it, where the operator wants that.
     fn key(&self, photo: &PhotoRequest) -> Option<String> {
         self.cache_status_key.then(|| photo.name())
+    }
+
+    /// What is to be done by now about a photo request for which Graph had to be asked.
+    fn anew(&self, facts: Arc<Facts>, why: Forward, headers: &HeaderMap) -> (Arc<Facts>, Standing) {
+        let now = self.clock.now();
+        let Ok(caller) = self.identity.caller(headers, now) else {
+            return (facts, Standing::Ask(why));
+        };
+        let facts = Facts::gather(self, facts.photo.clone(), caller, facts.demand, now);
+        let standing = self.standing(&facts, now);
+        (Arc::new(facts), standing)
     }
 
     /// What is to be done about a photo request, by what is held, what Graph has said of this

@@ -13,7 +13,7 @@ use super::names::Rounds;
 use super::told::{Posed, Told};
 use super::verify::Verified;
 use super::wanted::Wanted;
-use super::{Config, Rooms};
+use super::{Config, Rooms, Standing};
 use crate::cache::{Authority, Born, Held, Key, Lookup};
 use crate::clock::Time;
 use crate::identity::{Credential, Sharing, Subject};
@@ -131,6 +131,11 @@ impl Questions {
         self.open.waiting() + self.downloads.waiting() + self.first_words.waiting()
     }
 
+    /// How many questions have ended, ever.
+    pub(super) fn ended(&self) -> u64 {
+        self.open.ended()
+    }
+
     /// The throttle clocks.
     pub fn gate(&self) -> &Gate {
         &self.gate
@@ -149,7 +154,15 @@ impl Rooms {
                 return self.held_up(&wanted, why, refusal);
             }
             let wait = match self.seat(&wanted, now) {
-                Seat::Leader(lead) => return self.lead(wanted, why, Some(lead)).await,
+                Seat::Leader(lead) => {
+                    if let Some(held) = self.answered_meanwhile(&wanted) {
+                        return Outcome {
+                            answer: Answer::Held(held),
+                            status: CacheStatus::hit(),
+                        };
+                    }
+                    return self.lead(wanted, why, Some(lead)).await;
+                }
                 Seat::Waiter(wait) => wait,
                 Seat::Full => return self.held_up(&wanted, why, Refusal::Full),
             };
@@ -172,6 +185,17 @@ impl Rooms {
         match failed {
             Some(problem) => self.instead(&wanted, why, Detail::Error, problem),
             None => self.lead(wanted, why, None).await,
+        }
+    }
+
+    /// What another question, which has ended since this caller looked, has brought for it.
+    fn answered_meanwhile(&self, wanted: &Wanted) -> Option<Held> {
+        if wanted.facts.ended == self.questions.ended() {
+            return None;
+        }
+        match self.standing(&wanted.facts, self.clock.now()) {
+            Standing::Serve(held) | Standing::Infer(held) if self.may_have(wanted) => Some(held),
+            _ => None,
         }
     }
 

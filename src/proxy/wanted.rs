@@ -31,6 +31,8 @@ pub(super) struct Facts {
     /// The same by the name it was asked by, where the canonical one is another: what came
     /// before the two were known to be one is held there, and was Graph's answer to that name.
     addressed: Vec<Key>,
+    /// How many questions had ended before anything was looked for.
+    pub(super) ended: u64,
 }
 
 impl Facts {
@@ -41,6 +43,7 @@ impl Facts {
         demand: Demand,
         now: Time,
     ) -> Self {
+        let ended = rooms.questions.ended();
         let principal = caller.principal();
         let addressed = Subject::of(&photo.owner, principal);
         let space = addressed.space(principal, caller.credential);
@@ -82,6 +85,7 @@ impl Facts {
             own_key,
             shared_key,
             addressed,
+            ended,
         }
     }
 
@@ -240,6 +244,7 @@ impl Facts {
             shared_key,
             demand: _,
             addressed: _,
+            ended: _,
         } = self;
         // A caller who reads the tenant's partition keeps its answers there; any other keeps
         // its own, and contributes where its permissions cover the kind.

@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
@@ -43,6 +43,7 @@ pub struct Flights<K, G, T> {
     open: Arc<Mutex<HashMap<K, Open<G, T>>>>,
     waiting: Arc<AtomicUsize>,
     most_waiting: usize,
+    ended: Arc<AtomicU64>,
 }
 
 struct Open<G, T> {
@@ -57,6 +58,7 @@ impl<K: Eq + Hash + Clone, G: Clone, T: Clone> Flights<K, G, T> {
             open: Arc::default(),
             waiting: Arc::default(),
             most_waiting,
+            ended: Arc::default(),
         }
     }
 
@@ -86,12 +88,19 @@ impl<K: Eq + Hash + Clone, G: Clone, T: Clone> Flights<K, G, T> {
             key,
             open: Arc::clone(&self.open),
             landing,
+            ended: Arc::clone(&self.ended),
         })
     }
 
     /// How many callers wait.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Acquire)
+    }
+
+    /// How many questions have ended, ever. Who looked for an answer, found none and then leads
+    /// must look again where another has ended since before it looked: it may have been this one.
+    pub fn ended(&self) -> u64 {
+        self.ended.load(Ordering::Acquire)
     }
 }
 
@@ -108,6 +117,7 @@ pub struct Lead<K: Eq + Hash, G, T> {
     key: K,
     open: Arc<Mutex<HashMap<K, Open<G, T>>>>,
     landing: watch::Sender<Option<Landing<T>>>,
+    ended: Arc<AtomicU64>,
 }
 
 impl<K: Eq + Hash, G, T> Lead<K, G, T> {
@@ -119,6 +129,9 @@ impl<K: Eq + Hash, G, T> Lead<K, G, T> {
 
 impl<K: Eq + Hash, G, T> Drop for Lead<K, G, T> {
     fn drop(&mut self) {
+        // What it brought is to be found by now. Counted before the question is gone: who finds
+        // it gone finds it counted.
+        self.ended.fetch_add(1, Ordering::AcqRel);
         let mut open = lock(&self.open);
         let mut taken = open.remove_entry(&self.key);
         // A later question may have taken the key over; that one is not ours to close.
@@ -262,6 +275,17 @@ mod tests {
         let wait = waiter(flights.join("a", 0, |_| true));
         drop(lead);
         assert!(matches!(wait.landed().await, Landing::Alone));
+    }
+
+    #[test]
+    fn who_leads_after_another_has_ended_can_tell() {
+        let flights = flights();
+        let before = flights.ended();
+        let lead = leader(flights.join("a", 0, |_| true));
+        assert_eq!(flights.ended(), before);
+        lead.land(Landing::Shared(7));
+        leader(flights.join("a", 0, |_| true));
+        assert!(flights.ended() > before);
     }
 
     #[tokio::test]
