@@ -283,18 +283,23 @@ mod tests {
                 path,
             };
             for path in before {
-                assert_eq!(world.ask_for(&path, &world.token).await.status(), 200);
+                assert_eq!(world.ask_for(&path).await.status(), 200);
                 world.learnt().await;
             }
             world.graph.clear_seen();
             world
         }
 
+        fn request(&self) -> Request<Empty<Bytes>> {
+            let authorization = format!("Bearer {}", self.token);
+            let request = Request::get(&self.path).header(header::AUTHORIZATION, authorization);
+            request.body(Empty::new()).unwrap()
+        }
+
         /// As a caller does on a connection that attends to nothing else.
-        async fn ask_for(&self, path: &str, token: &str) -> Response<Body> {
-            let request =
-                Request::get(path).header(header::AUTHORIZATION, format!("Bearer {token}"));
-            let mut request = request.body(Empty::<Bytes>::new()).unwrap();
+        async fn ask_for(&self, path: &str) -> Response<Body> {
+            let mut request = self.request();
+            *request.uri_mut() = path.parse().unwrap();
             match self.proxy.at_once(&mut request) {
                 Ok(answer) => answer,
                 Err(unanswered) => self.proxy.go_on(request, unanswered, true).await,
@@ -302,7 +307,7 @@ mod tests {
         }
 
         async fn ask(&self) -> Response<Body> {
-            self.ask_for(&self.path, &self.token).await
+            self.ask_for(&self.path).await
         }
 
         /// Until nothing is left to be learnt.
@@ -342,6 +347,29 @@ mod tests {
             );
             assert!(status(&world.ask().await).contains("; hit"));
             assert_eq!(world.graph.count(), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_looked_before_the_learning_and_asks_after_it_finds_the_answer() {
+        for refused in [false, true] {
+            let world = World::new("verified").await;
+            assert_eq!(world.ask().await.status(), 200);
+            let (mut request, identity) = (world.request(), &world.proxy.rooms().identity);
+            let found: Result<Response<Body>, _> = world.proxy.at_once(&mut request);
+            let Err(unanswered) = found else {
+                panic!("it is held already");
+            };
+            world.learnt().await;
+            if refused {
+                let caller = identity.caller(request.headers(), world.clock.now());
+                identity.refused(&caller.unwrap().credential, world.clock.now());
+                world.clock.advance(Duration::from_secs(1));
+            }
+            let answer = world.proxy.go_on(request, unanswered, true).await;
+            // Not with a token that was refused since it looked.
+            assert_eq!(status(&answer).contains("; hit"), !refused);
+            assert_eq!(world.graph.count(), 1 + u64::from(refused));
         }
     }
 
