@@ -208,8 +208,16 @@ impl Identity {
     /// it was asked by first; asked for at `asked`.
     ///
     /// One's own does not count: every token is given it, so it says nothing about others. Nor
-    /// does a name that may be one's own, for all that the token says.
-    pub fn witnessed(&self, proof: &Proof, owner: &PhotoOwner, names: &[Subject], asked: Time) {
+    /// does a name that may be one's own, for all that the token says; nor does what was asked
+    /// for before Graph refused this token another owner of that kind.
+    pub fn witnessed(
+        &self,
+        caller: &Caller,
+        proof: &Proof,
+        owner: &PhotoOwner,
+        names: &[Subject],
+        asked: Time,
+    ) {
         let may_be_oneself = |name| sharing::may_be_oneself(&proof.principal, name);
         let by_guid = |name: &&Subject| matches!(name, Subject::User(ObjectId::Guid(_)));
         let surest = names.iter().find(by_guid).or(names.first());
@@ -218,7 +226,8 @@ impl Identity {
                 .iter()
                 .any(|name| sharing::is_oneself(&proof.principal, name))
         {
-            proof.witness(owner.kind(), subject, asked);
+            let whose = (&caller.credential, proof);
+            self.proofs.witness(whose, owner.kind(), subject, asked);
         }
     }
 

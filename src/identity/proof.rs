@@ -5,6 +5,7 @@
 //! token. It is as old as the *question*, so that a slow answer makes no proof younger.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -102,7 +103,7 @@ impl Proof {
     /// Graph gave this credential an answer about `subject`, asked for at `asked`. The latest
     /// two owners of a kind and form of name are remembered: whoever is asked for next, one of
     /// them is another.
-    pub(super) fn witness(&self, kind: OwnerKind, subject: &Subject, asked: Time) {
+    fn witness(&self, kind: OwnerKind, subject: &Subject, asked: Time) {
         let mut witnessed = lock(&self.witnessed);
         witnessed.retain(|seen| seen.kind != kind || seen.subject != *subject);
         let form = is_by_guid(subject);
@@ -164,25 +165,39 @@ fn ended(expires: Option<u64>, now: Time) -> bool {
     expires.is_some_and(|expires| expires <= now.unix_seconds())
 }
 
-/// When Graph refused credentials: an answer to an earlier question proves nothing.
-#[derive(Debug, Default)]
-struct Refusals {
-    each: HashMap<Credential, Time>,
+/// When Graph refused credentials, or owners of a kind to them: an answer to an earlier question
+/// proves nothing.
+#[derive(Debug)]
+struct Refusals<K> {
+    each: HashMap<K, Time>,
     /// Refusals up to here have been forgotten one by one, so they count for everybody.
     forgotten: Option<Time>,
 }
 
-impl Refusals {
-    fn note(&mut self, credential: Credential, now: Time) {
-        if self.each.len() >= MOST_REFUSALS && !self.each.contains_key(&credential) {
+impl<K> Default for Refusals<K> {
+    fn default() -> Self {
+        Self {
+            each: HashMap::new(),
+            forgotten: None,
+        }
+    }
+}
+
+impl<K: Eq + Hash> Refusals<K> {
+    fn note(&mut self, whom: K, now: Time) {
+        if self.each.len() >= MOST_REFUSALS && !self.each.contains_key(&whom) {
             self.forgotten = self.each.drain().map(|(_, at)| at).max();
         }
-        self.each.insert(credential, now);
+        self.each.insert(whom, now);
     }
 
-    fn since(&self, credential: &Credential, asked: Time) -> bool {
-        let latest = self.each.get(credential).copied().max(self.forgotten);
+    fn since(&self, whom: &K, asked: Time) -> bool {
+        let latest = self.each.get(whom).copied().max(self.forgotten);
         latest.is_some_and(|at| at >= asked)
+    }
+
+    fn forget(&mut self, now: Time) {
+        self.each.retain(|_, at| now.since(*at) < REFUSAL_NOTE);
     }
 }
 
@@ -214,7 +229,10 @@ pub(super) struct Proofs {
     step: u32,
     /// Taken whenever a proof is made or ended, so that a refusal always wins; never on the way
     /// of a hit.
-    refusals: Mutex<Refusals>,
+    refusals: Mutex<Refusals<Credential>>,
+    /// Of the owners of a kind. Taken whenever a witness is noted or ended, so that a refusal
+    /// always wins here too.
+    denials: Mutex<Refusals<(Credential, OwnerKind)>>,
 }
 
 impl Proofs {
@@ -233,6 +251,7 @@ impl Proofs {
             made: AtomicU64::new(0),
             step: (bound / FILLINGS).max(1).ilog2(),
             refusals: Mutex::default(),
+            denials: Mutex::default(),
         }
     }
 
@@ -323,10 +342,26 @@ impl Proofs {
         self.changed(credential);
     }
 
+    /// Graph gave this credential an answer about `subject`, asked for at `asked`: it shows
+    /// something about others, unless Graph has refused the credential one of them since.
+    pub(super) fn witness(
+        &self,
+        (credential, proof): (&Credential, &Proof),
+        kind: OwnerKind,
+        subject: &Subject,
+        asked: Time,
+    ) {
+        let denials = lock(&self.denials);
+        if !denials.since(&(*credential, kind), asked) {
+            proof.witness(kind, subject, asked);
+        }
+    }
+
     /// Graph has refused this credential an owner of that kind. One at a time with
     /// [`Proofs::accept`]: a newer proof takes over what is known of the one before it.
     pub(super) fn deny(&self, credential: &Credential, kind: OwnerKind, now: Time) {
         let _one_at_a_time = lock(&self.refusals);
+        lock(&self.denials).note((*credential, kind), now);
         if let Some(proof) = self.get(credential, now) {
             proof.unwitness(kind);
         }
@@ -338,8 +373,8 @@ impl Proofs {
 
     pub(super) fn maintain(&self, now: Time) {
         self.held.run_pending_tasks();
-        let mut refusals = lock(&self.refusals);
-        refusals.each.retain(|_, at| now.since(*at) < REFUSAL_NOTE);
+        lock(&self.refusals).forget(now);
+        lock(&self.denials).forget(now);
     }
 }
 

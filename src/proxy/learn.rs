@@ -154,7 +154,9 @@ impl Rooms {
         }
         let names = self.names(wanted, now);
         if shown.is_about_a_photo() {
-            self.identity.witnessed(&proof, &facts.owner, &names, asked);
+            let owner = &facts.owner;
+            self.identity
+                .witnessed(&facts.caller, &proof, owner, &names, asked);
         }
         // Only the picture itself takes a refusal back: it may have been the picture's.
         if facts.photo.view == View::Media {
@@ -227,7 +229,7 @@ mod tests {
     use std::pin::pin;
     use std::task::Poll;
 
-    use http::{HeaderMap, Request, Response, header};
+    use http::{Request, Response, header};
     use http_body_util::Empty;
 
     use super::*;
@@ -296,10 +298,14 @@ mod tests {
             request.body(Empty::new()).unwrap()
         }
 
-        /// As a caller does on a connection that attends to nothing else.
         async fn ask_for(&self, path: &str) -> Response<Body> {
             let mut request = self.request();
             *request.uri_mut() = path.parse().unwrap();
+            self.send(request).await
+        }
+
+        /// As a caller does on a connection that attends to nothing else.
+        async fn send(&self, mut request: Request<Empty<Bytes>>) -> Response<Body> {
             match self.proxy.at_once(&mut request) {
                 Ok(answer) => answer,
                 Err(unanswered) => self.proxy.go_on(request, unanswered, true).await,
@@ -308,6 +314,12 @@ mod tests {
 
         async fn ask(&self) -> Response<Body> {
             self.ask_for(&self.path).await
+        }
+
+        fn caller(&self) -> Caller {
+            let (request, rooms) = (self.request(), self.proxy.rooms());
+            let caller = rooms.identity.caller(request.headers(), self.clock.now());
+            caller.unwrap()
         }
 
         /// Until nothing is left to be learnt.
@@ -355,15 +367,19 @@ mod tests {
         for refused in [false, true] {
             let world = World::new("verified").await;
             assert_eq!(world.ask().await.status(), 200);
-            let (mut request, identity) = (world.request(), &world.proxy.rooms().identity);
+            let mut request = world.request();
             let found: Result<Response<Body>, _> = world.proxy.at_once(&mut request);
             let Err(unanswered) = found else {
                 panic!("it is held already");
             };
             world.learnt().await;
             if refused {
-                let caller = identity.caller(request.headers(), world.clock.now());
-                identity.refused(&caller.unwrap().credential, world.clock.now());
+                let (caller, now) = (world.caller(), world.clock.now());
+                world
+                    .proxy
+                    .rooms()
+                    .identity
+                    .refused(&caller.credential, now);
                 world.clock.advance(Duration::from_secs(1));
             }
             let answer = world.proxy.go_on(request, unanswered, true).await;
@@ -371,6 +387,33 @@ mod tests {
             assert_eq!(status(&answer).contains("; hit"), !refused);
             assert_eq!(world.graph.count(), 1 + u64::from(refused));
         }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_between_an_answer_and_its_learning_ends_what_it_shows_about_others() {
+        let world = World::new("tenant").await;
+        // Somebody else's, which the colleague has been given and the tenant holds.
+        let members = world.graph.tenant().members();
+        let people = members.filter(|person| world.graph.photo_of(&person.id).is_some());
+        let people: Vec<_> = people.skip(4).take(2).cloned().collect();
+        let [colleague, other] = [0, 1].map(|nth| &people[nth]);
+        let theirs = format!("Bearer {}", world.graph.issue(TokenSpec::of(colleague)));
+        let path = format!("/v1.0/users/{}/photo/$value", other.id);
+        let mut request = world.request();
+        *request.uri_mut() = path.parse().unwrap();
+        let fields = request.headers_mut();
+        fields.insert(header::AUTHORIZATION, theirs.parse().unwrap());
+        assert_eq!(world.send(request).await.status(), 200);
+        world.learnt().await;
+        assert_eq!(world.ask().await.status(), 200);
+        let refused = PhotoOwner::User(ObjectId::of_user(&colleague.id));
+        let (rooms, now) = (world.proxy.rooms(), world.clock.now());
+        rooms.denied(&world.caller(), &refused, now);
+        world.learnt().await;
+        world.graph.clear_seen();
+        let answer = world.ask_for(&path).await;
+        assert!(!status(&answer).contains("; hit"), "{}", status(&answer));
+        assert_eq!(world.graph.count(), 1);
     }
 
     #[tokio::test]
@@ -407,10 +450,7 @@ mod tests {
         for (what, between) in cases {
             let world = World::new("verified").await;
             let before = world.held();
-            let authorization = format!("Bearer {}", world.token).parse().unwrap();
-            let fields = HeaderMap::from_iter([(header::AUTHORIZATION, authorization)]);
-            let identity = &world.proxy.rooms().identity;
-            let caller = identity.caller(&fields, world.clock.now()).unwrap();
+            let caller = world.caller();
             assert_eq!(world.ask().await.status(), 200);
             between(&world, &caller);
             world.learnt().await;

@@ -333,13 +333,25 @@ fn a_token_seen_lately_is_judged_by_its_newest_proof() {
     // What Graph refuses then is refused to whoever has it, by whichever way.
     let owner = user(OTHER);
     let names = [Subject::of(&owner, one.principal())];
-    identity.witnessed(&second, &owner, &names, clock.now());
+    identity.witnessed(&one, &second, &owner, &names, clock.now());
     let another = user(MEMBER);
     let others = [Subject::of(&another, one.principal())];
     let caller = identity.caller(&token, clock.now()).unwrap();
     assert!(identity.tenant_would_cover(&caller, &another, &others, clock.now()));
     identity.denied(&caller.credential, OwnerKind::User, clock.now());
-    assert!(!identity.tenant_would_cover(&caller, &another, &others, clock.now()));
+    let covers = || {
+        let caller = identity.caller(&token, clock.now()).unwrap();
+        identity.tenant_would_cover(&caller, &another, &others, clock.now())
+    };
+    assert!(!covers());
+    // Nor does what was on its way meanwhile count, with whichever proof it comes.
+    let refused = clock.now();
+    clock.advance(Duration::from_secs(1));
+    let third = identity.accepted(&one, clock.now(), clock.now()).unwrap();
+    identity.witnessed(&one, &third, &owner, &names, refused);
+    assert!(!covers());
+    identity.witnessed(&one, &third, &owner, &names, clock.now());
+    assert!(covers());
 }
 
 #[test]
@@ -411,7 +423,7 @@ fn an_owner_by_another_form_of_name_is_not_surely_another_owner() {
     let far = Subject::User(ObjectId::of_user("43a63cc5-582b-4d81-a79d-1591f91d5558"));
     let seen = |subject: &Subject| {
         let names = std::slice::from_ref(subject);
-        identity.witnessed(&proof, &user(OTHER), names, clock.now());
+        identity.witnessed(&one, &proof, &user(OTHER), names, clock.now());
     };
     seen(&guid);
     let covers =
@@ -441,7 +453,7 @@ fn two_principal_names_may_be_one_owners_and_are_no_word_about_an_id() {
     for name in ["eve@example.com", "eve.new@example.com"] {
         let name = Subject::User(ObjectId::of_user(name));
         let names = std::slice::from_ref(&name);
-        identity.witnessed(&proof, &user(OTHER), names, clock.now());
+        identity.witnessed(&one, &proof, &user(OTHER), names, clock.now());
     }
     let guid = Subject::User(ObjectId::Guid(Guid::parse(OTHER).unwrap()));
     let covers = identity.tenant_would_cover(&proven, &user(OTHER), &[guid], clock.now());
@@ -459,7 +471,8 @@ fn a_name_that_may_be_ones_own_is_no_word_about_others() {
     let name = |name| Subject::User(ObjectId::of_user(name));
     let guid = Subject::User(ObjectId::Guid(Guid::parse(OTHER).unwrap()));
     let (own, far) = (name("me@example.com"), name("far@example.com"));
-    let see = |names: &[Subject]| identity.witnessed(&proof, &user(OTHER), names, clock.now());
+    let see =
+        |names: &[Subject]| identity.witnessed(&one, &proof, &user(OTHER), names, clock.now());
     let covers = |asked: &Subject| {
         let names = std::slice::from_ref(asked);
         identity.tenant_would_cover(&proven, &user(OTHER), names, clock.now())
