@@ -417,6 +417,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_waits_while_the_cache_is_turned_off_asks_for_itself() {
+        for sharing in ["token", "verified", "tenant"] {
+            let world = World::new(sharing).await;
+            assert_eq!(world.ask().await.status(), 200);
+            let mut second = pin!(world.ask());
+            let polled = poll_fn(|context| Poll::Ready(second.as_mut().poll(context))).await;
+            assert!(polled.is_pending(), "{sharing}");
+            world.proxy.rooms().trust.lose();
+            world.proxy.rooms().cache.clear();
+            let second = second.await;
+            assert_eq!(second.status(), 200);
+            assert!(
+                !status(&second).contains("; collapsed"),
+                "{}",
+                status(&second)
+            );
+            assert_eq!(world.graph.count(), 2, "{sharing}");
+        }
+    }
+
+    #[tokio::test]
     async fn what_is_written_purged_or_refused_between_an_answer_and_its_learning_counts() {
         type Between = fn(&World, &Caller);
         let cases: [(&str, Between); 5] = [

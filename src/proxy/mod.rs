@@ -572,7 +572,8 @@ impl Rooms {
     /// What is to be done about a photo request, by what is held, what Graph has said of this
     /// caller, and what the caller asks of a stored answer.
     fn standing(&self, facts: &Facts, now: Time) -> Standing {
-        if facts.caller.proof().is_none() {
+        // The cache may have been turned off while this request waited.
+        if facts.caller.proof().is_none() || !self.trust.stands() {
             return Standing::Ask(Forward::Miss);
         }
         let demand = facts.demand;

@@ -210,12 +210,13 @@ impl Rooms {
     }
 
     /// Whether a caller who waited may be given what came: its own token may have ended or been
-    /// refused meanwhile, or the policy narrowed.
+    /// refused meanwhile, the policy narrowed, or the cache been turned off.
     fn may_have(&self, wanted: &Wanted) -> bool {
         let facts = &wanted.facts;
         let now = self.clock.now();
         let names = self.names(wanted, now);
-        self.identity.still_proven(&facts.caller, now)
+        self.trust.stands()
+            && self.identity.still_proven(&facts.caller, now)
             && self.identity.still_reads(facts.widest().partition)
             && !self.is_refused(facts.own, &names, facts.space, now)
     }
