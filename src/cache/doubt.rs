@@ -154,11 +154,21 @@ impl Doubts {
         self.note(|notes, at| notes.everything = at);
     }
 
-    /// Graph has refused `partition` this subject (403).
-    pub fn refused(&self, partition: Partition, subject: &Subject, now: Time) {
+    /// Graph has refused `partition` this subject (403), by whichever of its names: one of them
+    /// may have changed hands by the time that the other is asked for.
+    pub fn refused(
+        &self,
+        partition: Partition,
+        subject: &Subject,
+        space: Space,
+        aliases: &Aliases,
+        now: Time,
+    ) {
         self.note(|notes, at| {
             let note = Note { at, made: now };
-            notes.refusals.note(partition, subject, note);
+            for name in aliases.names(subject, space, now) {
+                notes.refusals.note(partition, &name, note);
+            }
         });
     }
 

@@ -722,9 +722,13 @@ impl Rooms {
     /// Graph has refused a caller the owner it asked for (403): what it was given before ends.
     fn denied(&self, caller: &Caller, owner: &PhotoOwner, now: Time) {
         let subject = Subject::of(owner, caller.principal());
+        let space = subject.space(caller.principal(), caller.credential);
         let own = self.identity.own_partition(caller);
         self.identity.denied(&caller.credential, owner.kind(), now);
-        self.cache.doubts.refused(own, &subject, now);
+        let Cache {
+            doubts, aliases, ..
+        } = &self.cache;
+        doubts.refused(own, &subject, space, aliases, now);
     }
 
     /// What an answer to something else says about a caller: a 401 ends its proof, a 429 closes

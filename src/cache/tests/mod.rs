@@ -2,6 +2,7 @@
 
 mod admission;
 mod demand;
+mod doubt;
 mod freshness;
 mod memory;
 mod near;
