@@ -146,7 +146,14 @@ impl Service for Echo {
             assert!(!request.headers().contains_key("upgrade"), "hop-by-hop");
             let line = format!("<{} {}>", request.method(), request.uri());
             let text = match request.uri().path() {
-                path if path.starts_with("/soon/") || path.starts_with("/later/") => {
+                path if ["/soon/", "/later/", "/wait/"]
+                    .iter()
+                    .any(|kind| path.starts_with(kind)) =>
+                {
+                    if path.starts_with("/wait/") {
+                        seen.held.add_permits(1);
+                        seen.release.acquire().await.unwrap().forget();
+                    }
                     let times = path.rsplit('/').next().and_then(|last| last.parse().ok());
                     target.repeat(times.unwrap())
                 }

@@ -1,6 +1,8 @@
 //! What is waited for past hyper: in its place among the others, and no longer than its caller.
 
-use super::shortcuts::{answer, ask, asked, expect, get, let_it_look};
+use proptest::prelude::*;
+
+use super::shortcuts::{Asked, answer, ask, asked, expect, get, let_it_look};
 use super::*;
 
 impl Running {
@@ -209,4 +211,67 @@ async fn an_answer_that_fails_costs_its_connection_and_no_other() {
     assert_eq!(rest(&mut stream).await, "");
     server.seen.release.add_permits(1);
     expect(&mut other, &get("/wait/1")).await;
+}
+
+/// A request of any kind that is answered, in time.
+fn some_request() -> impl Strategy<Value = Asked> {
+    let chunks = "3\r\nabc\r\n0\r\n\r\n";
+    prop::sample::select(vec![
+        get("/held/0"),
+        get("/held/3"),
+        get("/undated/2"),
+        get("/soon/0"),
+        get("/soon/2"),
+        get("/later/0"),
+        get("/later/2"),
+        get("/wait/1"),
+        get("/wait/200000"),
+        get("/hold"),
+        get("/a"),
+        asked("HEAD", "/a", "", ""),
+        asked("GET", "/soon/1", "Connection: keep-alive\r\n", ""),
+        asked("POST", "/read", "Content-Length: 5\r\n", "hello"),
+        asked("POST", "/read", "Transfer-Encoding: chunked\r\n", chunks),
+    ])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn however_requests_come_each_is_answered_in_its_place(
+        script in prop::collection::vec((some_request(), any::<bool>()), 1..10),
+        cuts in prop::collection::vec((any::<prop::sample::Index>(), 0..3_u8), 0..8),
+    ) {
+        let bytes: String = script.iter().map(|(asked, _)| asked.bytes.as_str()).collect();
+        // Between some requests, and somewhere: the server may look, and what waits may go on.
+        let mut ends = 0;
+        let between = script.iter().map(|(asked, looks)| {
+            ends += asked.bytes.len();
+            (ends, u8::from(*looks))
+        });
+        let mut cuts: Vec<_> = cuts.iter().map(|(at, does)| (at.index(bytes.len()), *does)).collect();
+        cuts.extend(between);
+        cuts.sort_unstable();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.unwrap().block_on(async {
+            let server = start(&config());
+            let mut stream = server.buffered().await;
+            ask(&mut stream, &get("/a")).await;
+            let mut sent = 0;
+            for (at, does) in cuts {
+                write(&mut stream, bytes.get(sent..at).unwrap()).await;
+                sent = at;
+                server.seen.release.add_permits(usize::from(does == 2));
+                if does > 0 {
+                    let_it_look().await;
+                }
+            }
+            server.seen.release.add_permits(script.len());
+            for (asked, _) in &script {
+                expect(&mut stream, asked).await;
+            }
+            ask(&mut stream, &get("/held/5")).await;
+        });
+    }
 }
