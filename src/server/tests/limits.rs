@@ -110,12 +110,7 @@ async fn a_caller_that_does_not_read_is_cut() {
         .await
         .unwrap();
     until(&mut stream, "HTTP/1.1 200").await;
-    within(async {
-        while server.connections.load(Ordering::SeqCst) > 0 {
-            tokio::time::sleep(SOON / 10).await;
-        }
-    })
-    .await;
+    server.until_gone().await;
 }
 
 #[tokio::test]
@@ -164,12 +159,7 @@ async fn a_panic_costs_its_own_connection_only() {
     server.seen.release.add_permits(1);
     until(&mut other, "<GET /hold>").await;
     drop(other);
-    within(async {
-        while server.connections.load(Ordering::SeqCst) > 0 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    server.until_gone().await;
 }
 
 #[tokio::test]

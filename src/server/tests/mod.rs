@@ -254,10 +254,25 @@ impl Running {
         held.forget();
     }
 
+    /// Until nobody is connected.
+    async fn until_gone(&self) {
+        until_so(|| self.connections.load(Ordering::SeqCst) == 0).await;
+    }
+
     async fn stop(self) -> Drained {
         self.stop.send(()).unwrap();
         within(self.task).await.unwrap()
     }
+}
+
+/// Looks again and again until it is so.
+async fn until_so(is_so: impl Fn() -> bool) {
+    within(async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 async fn within<F: Future>(future: F) -> F::Output {

@@ -219,12 +219,7 @@ async fn who_does_not_take_a_held_answer_is_cut_in_time() {
         .write_all(get("/held/2000000").bytes.as_bytes())
         .await
         .unwrap();
-    let gone = async {
-        while server.connections.load(Ordering::SeqCst) > 0 {
-            tokio::task::yield_now().await;
-        }
-    };
-    within(gone).await;
+    server.until_gone().await;
     assert_eq!(server.at_once(), (1, 1));
 }
 
@@ -235,12 +230,7 @@ async fn a_process_that_leaves_finishes_what_it_sends_past_hyper() {
     ask(&mut stream, &get("/held/1")).await;
     let large = get("/held/1000000");
     stream.write_all(large.bytes.as_bytes()).await.unwrap();
-    within(async {
-        while server.at_once().0 == 0 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    until_so(|| server.at_once().0 > 0).await;
     let stopped = tokio::spawn(server.stop());
     expect(&mut stream, &large).await;
     assert_eq!(rest(&mut stream).await, "");
@@ -343,12 +333,7 @@ async fn who_asks_without_end_keeps_neither_another_nor_the_end_waiting() {
     let server = start(&config());
     let mut stream = server.buffered().await;
     let asking = flood(server.tcp());
-    within(async {
-        while server.at_once().0 + server.at_once().1 < 100 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    until_so(|| server.at_once().0 + server.at_once().1 >= 100).await;
     for _ in 0..20 {
         ask(&mut stream, &get("/a")).await;
         ask(&mut stream, &get("/held/2")).await;

@@ -23,12 +23,7 @@ impl Running {
     }
 
     async fn until_left(&self, count: usize) {
-        within(async {
-            while self.alone().1 < count {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await;
+        until_so(|| self.alone().1 >= count).await;
     }
 }
 
@@ -111,12 +106,7 @@ async fn what_is_refused_behind_a_waited_for_answer_is_refused_in_its_place() {
         "GET /held/1 HTTP/1.1\r\nHost: h\nX: y\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
     ] {
-        for behind in ["/wait/1", "/later/1"] {
-            let target = if behind == "/later/1" {
-                "/later/1"
-            } else {
-                "/wait/1"
-            };
+        for target in ["/wait/1", "/later/1"] {
             let mut stream = server.buffered().await;
             ask(&mut stream, &get("/a")).await;
             write(&mut stream, &get(target).bytes).await;
@@ -151,12 +141,7 @@ async fn nothing_goes_on_for_a_caller_who_has_left() {
     stream.shutdown().await.unwrap();
     server.until_left(3).await;
     assert_eq!(rest(&mut stream).await, "");
-    within(async {
-        while server.connections.load(Ordering::SeqCst) > 0 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    server.until_gone().await;
 }
 
 #[tokio::test]
@@ -193,12 +178,7 @@ async fn a_connection_that_waits_for_an_answer_is_not_idle_and_one_that_takes_no
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(server.connections.load(Ordering::SeqCst), 1);
     server.seen.release.add_permits(1);
-    within(async {
-        while server.connections.load(Ordering::SeqCst) > 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await;
+    server.until_gone().await;
 }
 
 #[tokio::test]
