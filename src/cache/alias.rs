@@ -51,6 +51,12 @@ struct Name {
     told: Time,
 }
 
+impl Name {
+    fn is(&self, space: Space, subject: &Subject) -> bool {
+        self.space == space && *self.subject == *subject
+    }
+}
+
 impl Aliases {
     /// Knows no pair yet; believes one for `ttl`.
     pub fn new(ttl: Duration) -> Self {
@@ -110,10 +116,10 @@ impl Aliases {
         told: Time,
     ) {
         let hash = self.hash(name);
-        let is_it = |known: &Name| known.space == space && *known.subject == **name;
+        let rehash = |known: &Name| self.hash(&known.subject);
         match names
             .known
-            .entry(hash, is_it, |known| self.hash(&known.subject))
+            .entry(hash, |known| known.is(space, name), rehash)
         {
             Entry::Occupied(mut there) => {
                 let there = there.get_mut();
@@ -138,15 +144,15 @@ impl Aliases {
     }
 
     fn forget(&self, names: &mut Names, space: Space, name: &Subject) {
-        let is_it = |known: &Name| known.space == space && *known.subject == *name;
-        if let Ok(known) = names.known.find_entry(self.hash(name), is_it) {
+        let hash = self.hash(name);
+        if let Ok(known) = names.known.find_entry(hash, |known| known.is(space, name)) {
             known.remove();
         }
     }
 
     fn find<'n>(&self, names: &'n Names, space: Space, name: &Subject) -> Option<&'n Name> {
-        let is_it = |known: &Name| known.space == space && *known.subject == *name;
-        names.known.find(self.hash(name), is_it)
+        let hash = self.hash(name);
+        names.known.find(hash, |known| known.is(space, name))
     }
 
     fn hash(&self, name: &Subject) -> u64 {
@@ -188,10 +194,8 @@ impl Aliases {
     /// All known names of a subject, itself first.
     pub fn names(&self, subject: &Subject, space: Space, now: Time) -> Vec<Subject> {
         let other = self.other(subject, space, now);
-        let mut names = Vec::with_capacity(1 + usize::from(other.is_some()));
-        names.push(subject.clone());
-        names.extend(other.as_deref().cloned());
-        names
+        let other = other.as_deref().cloned();
+        std::iter::once(subject.clone()).chain(other).collect()
     }
 
     /// All known names of a subject in any tenant, itself first: for purges, which may reach

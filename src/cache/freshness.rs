@@ -137,6 +137,14 @@ pub fn http_date(value: &HeaderValue) -> Option<SystemTime> {
     httpdate::parse_http_date(value.to_str().ok()?.trim()).ok()
 }
 
+/// A directive's name, and its argument as it is written.
+fn directive(part: &str) -> (&str, Option<&str>) {
+    match part.split_once('=') {
+        Some((name, argument)) => (name.trim(), Some(argument.trim())),
+        None => (part.trim(), None),
+    }
+}
+
 /// The `Cache-Control` directives of an answer or a request, names lowered (RFC 9111 §5.2).
 #[derive(Debug, Default)]
 pub struct Directives(Vec<(String, Option<String>)>);
@@ -149,13 +157,9 @@ impl Directives {
         for value in fields.get_all(header::CACHE_CONTROL) {
             let text = String::from_utf8_lossy(value.as_bytes());
             for part in split_unquoted(&text, ',') {
-                let (name, argument) = match part.split_once('=') {
-                    Some((name, argument)) => (name, Some(unquote(argument.trim()))),
-                    None => (part, None),
-                };
-                let name = name.trim().to_ascii_lowercase();
+                let (name, argument) = directive(part);
                 if !name.is_empty() {
-                    found.push((name, argument));
+                    found.push((name.to_ascii_lowercase(), argument.map(unquote)));
                 }
             }
         }
@@ -173,10 +177,7 @@ impl Directives {
         let mut said = fields.get_all(header::CACHE_CONTROL).iter();
         said.any(|value| {
             let text = String::from_utf8_lossy(value.as_bytes());
-            split_unquoted(&text, ',').any(|part| {
-                let found = part.split_once('=').map_or(part, |(found, _)| found);
-                found.trim().eq_ignore_ascii_case(name)
-            })
+            split_unquoted(&text, ',').any(|part| directive(part).0.eq_ignore_ascii_case(name))
         })
     }
 
