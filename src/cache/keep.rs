@@ -56,6 +56,16 @@ impl Received {
         }
     }
 
+    /// When it was asked for.
+    pub fn asked(&self) -> Time {
+        self.response.asked
+    }
+
+    /// After which doubts it was asked for.
+    pub fn born(&self) -> Born {
+        self.response.born
+    }
+
     /// Why it will not be kept, where that is known.
     pub fn not_stored(&self) -> Option<NotStored> {
         self.not_stored

@@ -32,8 +32,6 @@ use crate::upstream::Landing;
 pub(super) struct Lesson {
     received: Received,
     before: Before,
-    born: Born,
-    asked: Time,
     /// The duty to say what came of a download.
     pub(super) turn: Option<Turn>,
     /// The answer's head, which takes a while to take apart.
@@ -42,13 +40,10 @@ pub(super) struct Lesson {
 
 impl Lesson {
     /// What was received in answer to a question, with what was known before.
-    pub(super) fn new(posed: Posed<'_>, before: Before, received: Received) -> Self {
-        let Posed { born, asked, .. } = posed;
+    pub(super) fn new(before: Before, received: Received) -> Self {
         Self {
             received,
             before,
-            born,
-            asked,
             turn: None,
             _head: None,
         }
@@ -66,9 +61,9 @@ impl Lesson {
 impl Rooms {
     /// What the caller may be told before it is learnt, as far as is known now.
     pub(super) fn foretold(&self, wanted: &Wanted, lesson: &Lesson, now: Time) -> Option<Held> {
-        let would_accept = self
-            .identity
-            .would_accept(&wanted.facts.caller, lesson.asked, now);
+        let would_accept =
+            self.identity
+                .would_accept(&wanted.facts.caller, lesson.received.asked(), now);
         let held = self.cache.foretell(&wanted.place, &lesson.received, now);
         held.filter(|_| would_accept)
     }
@@ -85,8 +80,8 @@ impl Rooms {
         let posed = Posed {
             wanted,
             why,
-            born: lesson.born,
-            asked: lesson.asked,
+            born: lesson.received.born(),
+            asked: lesson.received.asked(),
         };
         let Some(flown) = self.learn(posed, lesson, self.clock.now()) else {
             return Landing::Alone;

@@ -209,7 +209,7 @@ impl Rooms {
         if kind == Kind::Absent && !admission::is_graphs_own(&head.headers) {
             return alone(None);
         }
-        let lesson = Lesson::new(posed, told.before, received);
+        let lesson = Lesson::new(told.before, received);
         if wanted.answers_first
             && let Some(held) = self.foretold(wanted, &lesson, now)
         {
