@@ -1,15 +1,27 @@
 #!/usr/bin/env bash
 # One release: the static binary with its dependencies written into it, and a bill of materials.
 #
-#   deploy/release.sh [FOLDER]        target/release-files when not said
+#   deploy/release.sh [--pgo] [FOLDER]        target/release-files when not said
+#
+# --pgo builds twice: first a binary that counts what it does often, which examples/training.rs
+# drives; then, by what was counted, the one that is given (docs/figures.md says what that is
+# worth). It wants the toolchain's llvm-tools.
 #
 # Gives graph-photo-proxy, graph-photo-proxy.cdx.json (CycloneDX), SHA256SUMS. What is in a binary
 # is read back from it with `cargo audit bin graph-photo-proxy`, or from its section .dep-v0.
 # Neither file names a folder of the machine it was made on.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+trained=
+if [ "${1:-}" = --pgo ]; then trained=yes && shift; fi
 out=${1:-target/release-files}
 name=graph-photo-proxy
+host=$(rustc -vV | sed -n 's/^host: //p')
+profdata=$(rustc --print sysroot)/lib/rustlib/$host/bin/llvm-profdata
+if [ -n "$trained" ] && [ ! -x "$profdata" ]; then
+  echo "--pgo needs llvm-profdata: rustup component add llvm-tools" >&2
+  exit 1
+fi
 
 command -v cargo-auditable >/dev/null || cargo install --quiet --locked cargo-auditable --version 0.7.7
 command -v cargo-cyclonedx >/dev/null || cargo install --quiet --locked cargo-cyclonedx --version 0.5.9
@@ -27,9 +39,28 @@ done
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || date +%s)
 export SOURCE_DATE_EPOCH
 
+# With a target named, what is built for the build itself has none of these flags.
+build() { # build FLAGS...: the binary, what it is made of compiled with these flags besides
+  RUSTFLAGS="$RUSTFLAGS $*" cargo auditable rustc --quiet --locked --release --target "$host" \
+    --no-default-features --features jemalloc --bin $name -- -C target-feature=+crt-static
+}
+profile=()
+if [ -n "$trained" ]; then
+  counted=$PWD/target/pgo
+  rm -rf "$counted"
+  mkdir -p "$counted"
+  build "-Cprofile-generate=$counted"
+  cargo run --quiet --locked --example training -- "target/$host/release/$name"
+  "$profdata" merge -o "$counted/merged" "$counted"/*.profraw
+  # Named by what is in it: cargo does not look into it when it asks whether anything has changed.
+  sum=$(sha256sum <"$counted/merged")
+  mv "$counted/merged" "$counted/${sum%% *}.profdata"
+  profile=("-Cprofile-use=$counted/${sum%% *}.profdata")
+fi
+
 mkdir -p "$out"
-cargo auditable rustc --quiet --locked --release --no-default-features --features jemalloc --bin $name -- -C target-feature=+crt-static
-install -m 0755 target/release/$name "$out/$name"
+build "${profile[@]}"
+install -m 0755 "target/$host/release/$name" "$out/$name"
 
 # The tool writes beside Cargo.toml.
 cargo cyclonedx --quiet --format json --spec-version 1.5 --no-default-features --features jemalloc --override-filename $name.cdx
