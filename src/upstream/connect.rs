@@ -76,9 +76,15 @@ impl Service<Uri> for Connector {
         let connecting = tokio::time::timeout(self.timeout, self.secure.call(target));
         Box::pin(async move {
             let stream = connecting.await.map_err(|_| TimedOut)??;
+            let writes = if stream.connected().is_negotiated_h2() {
+                Writes::Fail
+            } else {
+                Writes::Work
+            };
             Ok(Link {
                 stream,
                 used: Used::default(),
+                writes,
             })
         })
     }
@@ -99,9 +105,42 @@ impl Used {
 }
 
 /// A connection that carries its [`Used`] mark.
+///
+/// Over HTTP/1.1 one that takes no more is still read: whoever refuses an upload in the middle of
+/// it answers and closes, and what is sent after that fails before the answer has been read. So
+/// no more is sent (RFC 9112 §9.5), and reading says how it ends.
 pub(super) struct Link {
     stream: MaybeHttpsStream<TokioIo<TcpStream>>,
     used: Used,
+    writes: Writes,
+}
+
+/// What a write that fails means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writes {
+    /// It has not failed yet.
+    Work,
+    /// It has: no more is sent.
+    Ended,
+    /// The end of the connection: HTTP/2 does not read while it cannot write.
+    Fail,
+}
+
+impl Link {
+    /// What becomes of a write.
+    fn written<W>(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<W>>,
+    ) -> Poll<io::Result<W>> {
+        if self.writes == Writes::Work && matches!(written, Poll::Ready(Err(_))) {
+            self.writes = Writes::Ended;
+            // It is read once more, whatever it was read before the write.
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        written
+    }
 }
 
 impl Connection for Link {
@@ -126,11 +165,19 @@ impl Write for Link {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        if self.writes == Writes::Ended {
+            return Poll::Pending;
+        }
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.written(context, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        if self.writes == Writes::Ended {
+            return Poll::Pending;
+        }
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.written(context, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -146,7 +193,11 @@ impl Write for Link {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        if self.writes == Writes::Ended {
+            return Poll::Pending;
+        }
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.written(context, written)
     }
 }
 
@@ -280,4 +331,68 @@ fn roots(config: &Config) -> Result<RootCertStore, SetupError> {
         return Err(SetupError::NoRoots);
     }
     Ok(roots)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use hyper::rt::ReadBuf;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+    use tokio::task::yield_now;
+
+    use super::*;
+
+    /// A connection whose other end has answered and closed, with what it was sent unread; and how
+    /// the first write ended that did not go well.
+    async fn refused(writes: Writes) -> (Link, Poll<io::Result<usize>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (ours, theirs) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let mut link = Link {
+            stream: MaybeHttpsStream::Http(TokioIo::new(ours.unwrap())),
+            used: Used::default(),
+            writes,
+        };
+        let write = async |link: &mut Link| {
+            poll_fn(|context| Poll::Ready(Pin::new(&mut *link).poll_write(context, b"."))).await
+        };
+        assert!(matches!(write(&mut link).await, Poll::Ready(Ok(1))));
+        let (mut theirs, _) = theirs.unwrap();
+        theirs.readable().await.unwrap();
+        theirs.write_all(b"answer").await.unwrap();
+        drop(theirs);
+        loop {
+            let written = write(&mut link).await;
+            if !matches!(written, Poll::Ready(Ok(_))) {
+                return (link, written);
+            }
+            yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_answered_before_a_write_failed_is_read() {
+        let (mut link, written) = refused(Writes::Work).await;
+        assert!(written.is_pending());
+        let mut room = [0; 16];
+        let mut read = ReadBuf::new(&mut room);
+        poll_fn(|context| Pin::new(&mut link).poll_read(context, read.unfilled()))
+            .await
+            .unwrap();
+        assert_eq!(read.filled(), b"answer");
+        // Nothing more is sent, and the end is seen.
+        let more = poll_fn(|context| Poll::Ready(Pin::new(&mut link).poll_write(context, b".")));
+        assert!(more.await.is_pending());
+        let mut read = ReadBuf::new(&mut room);
+        let end = poll_fn(|context| Pin::new(&mut link).poll_read(context, read.unfilled())).await;
+        assert!(end.is_err() || read.filled().is_empty());
+    }
+
+    #[tokio::test]
+    async fn over_http2_a_write_that_fails_is_the_end() {
+        let (_, written) = refused(Writes::Fail).await;
+        assert!(matches!(written, Poll::Ready(Err(_))));
+    }
 }
