@@ -4,7 +4,7 @@
 //! core has to do for them, a step gives way: what the system has brought meanwhile is looked at
 //! first, and of several steps that are due one is made before it is looked again. So a hit waits
 //! for one step, not for all of them; and a step waits for a few such looks at most, and for none
-//! where no hits are answered.
+//! where none have been answered lately.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -18,17 +18,21 @@ use tokio::task::yield_now;
 /// one go, so that misses come to their end beside any number of hits.
 const MOST: u8 = 8;
 
+/// For how many steps after a hit more hits are expected. While they are, each step gives way once
+/// at least, so that between any two of them is a look: where several are due, hits seldom come
+/// between the first and the second.
+const EXPECTED: u8 = 64;
+
 thread_local! {
-    /// How many hits this thread has answered; how many of them before the last step.
-    static HITS: Cell<u32> = const { Cell::new(0) };
-    static HITS_BEFORE: Cell<u32> = const { Cell::new(0) };
+    /// For how many more steps this thread expects hits.
+    static EXPECTS: Cell<u8> = const { Cell::new(0) };
     /// How many steps it has made.
     static STEPS: Cell<u32> = const { Cell::new(0) };
 }
 
 /// A hit has been answered.
 pub(crate) fn hit() {
-    HITS.set(HITS.get().wrapping_add(1));
+    EXPECTS.set(EXPECTED);
 }
 
 /// A step that is due.
@@ -42,7 +46,7 @@ struct Turn {
 impl Turn {
     fn is_mine(&self) -> bool {
         match self.gave {
-            0 => HITS.get() == HITS_BEFORE.get(),
+            0 => EXPECTS.get() == 0,
             MOST.. => true,
             _ => STEPS.get() == self.steps,
         }
@@ -59,7 +63,7 @@ impl Turn {
             }
         }
         STEPS.set(STEPS.get().wrapping_add(1));
-        HITS_BEFORE.set(HITS.get());
+        EXPECTS.set(EXPECTS.get().saturating_sub(1));
         Poll::Ready(std::mem::take(self).gave > 0)
     }
 }
@@ -165,13 +169,10 @@ mod tests {
         story.told()
     }
 
-    #[tokio::test]
-    async fn a_hit_waits_for_one_step_and_not_for_all_that_are_due() {
-        hit();
-        let told = play(5, 6).await;
-        // What looks, and the steps, change places from one turn of the thread to the next.
+    /// What looks, and the steps, change places from one turn of the thread to the next.
+    fn take_turns(told: &[String]) {
         let (mut looks, mut steps) = (0, 0);
-        for what in &told {
+        for what in told {
             *(if what == "look" {
                 &mut looks
             } else {
@@ -183,12 +184,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_hits_nothing_waits() {
-        assert_eq!(play(2, 1).await, ["step 0", "step 1", "look"]);
-        // One hit is given way to once.
+    async fn a_hit_waits_for_one_step_and_not_for_all_that_are_due() {
+        hit();
+        take_turns(&play(5, 6).await);
+    }
+
+    #[tokio::test]
+    async fn steps_take_turns_too_when_no_hit_has_come_between_them() {
         hit();
         assert_eq!(play(1, 1).await, ["look", "step 0"]);
-        assert_eq!(play(1, 1).await, ["step 0", "look"]);
+        take_turns(&play(5, 6).await);
+    }
+
+    #[tokio::test]
+    async fn without_hits_nothing_waits() {
+        let at_once = ["step 0", "step 1", "look"];
+        assert_eq!(play(2, 1).await, at_once);
+        // Nor when the last was long ago.
+        hit();
+        for _ in 0..EXPECTED {
+            assert_eq!(play(1, 1).await, ["look", "step 0"]);
+        }
+        assert_eq!(play(2, 1).await, at_once);
     }
 
     #[tokio::test]
