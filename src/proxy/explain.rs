@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method, Uri};
 
+use super::Rooms;
+use super::standing::Standing;
 use super::wanted::Facts;
-use super::{Rooms, Standing};
 use crate::cache::{Demand, Lookup};
 use crate::clock::Time;
 use crate::identity::{Caller, Credential, Partition};

@@ -6,10 +6,11 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Response, header};
 use hyper::body::Incoming;
 
+use super::Rooms;
+use super::forward::problem;
 use super::question::Flown;
 use super::told::Told;
 use super::wanted::Wanted;
-use super::{Rooms, problem};
 use crate::cache::{Held, Lookup};
 use crate::clock::Time;
 use crate::render::{Answer, CacheStatus, Detail, Forward, Outcome, Problem};

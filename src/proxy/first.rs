@@ -14,8 +14,9 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
+use super::Rooms;
+use super::standing::Standing;
 use super::wanted::{Facts, Wanted};
-use super::{Rooms, Standing};
 use crate::cache::Lookup;
 use crate::clock::Time;
 use crate::identity::Credential;

@@ -2,8 +2,9 @@
 //!
 //! Calls the rooms one after another and hands each what the one before it said. What a photo
 //! costs, who may have it and for how long is decided in the rooms; in which order is decided
-//! here. [`wanted`] gathers the facts of one request, [`question`] asks Graph, [`told`] says what
-//! the answer means, [`learn`] what is learnt of it, [`fallback`] what is shown without one.
+//! here. [`wanted`] gathers the facts of one request, [`standing`] says what is to be done about it,
+//! [`question`] asks Graph, [`told`] says what the answer means, [`learn`] what is learnt of it,
+//! [`fallback`] what is shown without one. What is no photo is [`forward`]ed, a change [`write`]s.
 //! `batch` tells the same story of several requests in one.
 
 mod batch;
@@ -12,22 +13,25 @@ mod download;
 mod explain;
 mod fallback;
 mod first;
+mod forward;
 mod gather;
 mod infer;
 mod learn;
 mod names;
 pub mod preflight;
 mod question;
+mod standing;
 mod told;
 mod verify;
 mod wanted;
+mod write;
 
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response};
 use http_body_util::Empty;
 use hyper::body::Incoming;
 
@@ -35,9 +39,10 @@ pub use config::Config;
 pub use explain::{Explanation, Look, Reading, Whom};
 pub use preflight::Preflight;
 pub use question::Questions;
+use standing::Standing;
 use wanted::{Facts, Wanted};
 
-use crate::cache::{Cache, Demand, Held, Lookup, admission};
+use crate::cache::{Cache, Demand};
 use crate::canary::Trust;
 use crate::clock::{Clock, Time};
 use crate::identity::{Caller, Identity, Partition, Space, Subject};
@@ -51,7 +56,7 @@ use crate::render::{
 };
 use crate::route::{self, ApiVersion, PhotoOwner, PhotoRequest, PhotoWrite, Recognition};
 use crate::server::Service;
-use crate::upstream::{self, Budget, Upstream};
+use crate::upstream::Upstream;
 
 /// A request body that can be handed on to Graph.
 pub trait Payload:
@@ -93,18 +98,6 @@ pub struct Rooms {
     pub preflight: Preflight,
     /// Which links are changed in what passes through, if any.
     pub links: Option<Links>,
-}
-
-/// What is to be done about a photo request.
-enum Standing {
-    /// It may be answered from memory.
-    Serve(Held),
-    /// What is held of another size answers for it.
-    Infer(Held),
-    /// It may be answered from memory, and Graph asked behind it.
-    ServeAndRevalidate(Held, CacheStatus),
-    /// Graph must be asked first.
-    Ask(Forward),
 }
 
 /// A request that memory alone cannot answer, and when it came.
@@ -397,102 +390,6 @@ impl Proxy {
         }
         reply
     }
-
-    /// A change: Graph's to make. With its success everything held of that owner is in doubt
-    /// before the caller sees the answer; without an answer too, since it may have been made.
-    async fn write<B: Payload>(
-        &self,
-        request: Request<B>,
-        write: &PhotoWrite,
-        now: Time,
-    ) -> Response<Body> {
-        let rooms = &self.0;
-        let caller = rooms.identity.caller(request.headers(), now).ok();
-        let doubt = DoubtUnlessRefused {
-            rooms,
-            write,
-            caller,
-            refused: false,
-        };
-        let headers = request.headers().clone();
-        match rooms.upstream.forward(request).await {
-            Ok(response) => {
-                let graphs_own = admission::is_graphs_own(response.headers());
-                doubt.settle(response.status(), graphs_own);
-                rooms.ops.passed_through(response.status());
-                response
-            }
-            Err(error) => {
-                drop(doubt);
-                self.failed(&headers, &error)
-            }
-        }
-    }
-
-    /// Everything else.
-    async fn pass_through<B: Payload>(&self, mut request: Request<B>) -> Response<Body> {
-        let rooms = &self.0;
-        let (target, headers) = (request.uri().clone(), request.headers().clone());
-        if rooms.links.is_some() {
-            Links::ask(request.headers_mut());
-        }
-        match rooms.upstream.forward(request).await {
-            Ok(response) => {
-                rooms.overheard(target.path(), &headers, &response);
-                rooms.ops.passed_through(response.status());
-                match &rooms.links {
-                    Some(links) => links.rewrite(response),
-                    None => response,
-                }
-            }
-            Err(error) => self.failed(&headers, &error),
-        }
-    }
-
-    /// A photo request that what is held has no part in.
-    async fn relay<B: Payload>(
-        &self,
-        request: Request<B>,
-        photo: PhotoRequest,
-        status: CacheStatus,
-        now: Time,
-    ) -> Response<Body> {
-        let rooms = &self.0;
-        let (target, headers) = (request.uri().clone(), request.headers().clone());
-        rooms.ops.relayed();
-        let outcome = match rooms.upstream.forward(request).await {
-            Ok(response) => {
-                rooms.overheard(target.path(), &headers, &response);
-                if response.status() == StatusCode::FORBIDDEN {
-                    let now = rooms.clock.now();
-                    if let Ok(caller) = rooms.identity.caller(&headers, now) {
-                        rooms.denied(&caller, &photo.owner, now);
-                    }
-                }
-                let status = CacheStatus {
-                    forward_status: Some(response.status()),
-                    ..status
-                };
-                Outcome {
-                    answer: Answer::Relayed(response),
-                    status,
-                }
-            }
-            Err(error) => Outcome {
-                answer: Answer::Problem(problem(&error)),
-                status,
-            },
-        };
-        self.tell(&photo, &headers, outcome, now)
-    }
-
-    fn failed(&self, headers: &HeaderMap, error: &upstream::Error) -> Response<Body> {
-        tracing::info!(
-            error = error as &dyn std::error::Error,
-            "no answer from graph"
-        );
-        problem(error).reply(headers, &self.0.ids.next(), self.0.clock.now())
-    }
 }
 
 impl Service for Proxy {
@@ -558,159 +455,6 @@ impl Rooms {
         self.cache_status_key.then(|| photo.name())
     }
 
-    /// What is to be done by now about a photo request for which Graph had to be asked.
-    fn anew(&self, facts: Arc<Facts>, why: Forward, headers: &HeaderMap) -> (Arc<Facts>, Standing) {
-        let now = self.clock.now();
-        let Ok(caller) = self.identity.caller(headers, now) else {
-            return (facts, Standing::Ask(why));
-        };
-        let facts = Facts::gather(self, facts.photo.clone(), caller, facts.demand, now);
-        let standing = self.standing(&facts, now);
-        (Arc::new(facts), standing)
-    }
-
-    /// What is to be done about a photo request, by what is held, what Graph has said of this
-    /// caller, and what the caller asks of a stored answer.
-    fn standing(&self, facts: &Facts, now: Time) -> Standing {
-        // The cache may have been turned off while this request waited.
-        if facts.caller.proof().is_none() || !self.trust.stands() {
-            return Standing::Ask(Forward::Miss);
-        }
-        let demand = facts.demand;
-        let stale = |held| {
-            let status = CacheStatus::hit().because(Detail::Revalidating);
-            if demand.only_if_cached {
-                Standing::Serve(held)
-            } else {
-                Standing::ServeAndRevalidate(held, status)
-            }
-        };
-        let inferred = || {
-            let held = self.inferred_absent(facts, now);
-            held.filter(|held| demand.takes(&held.response, now))
-        };
-        let mut why = Forward::Miss;
-        for key in facts.readable() {
-            // What is held by the canonical name is the later word, fresh or not.
-            if why != Forward::Miss && facts.is_addressed(key) {
-                break;
-            }
-            let found = self.cache.lookup(key, facts.own, now);
-            // "No photo" that has grown old, and a younger word that there is none of any size.
-            if let Lookup::Stale(held) | Lookup::Expired(held) = &found
-                && held.response.status == StatusCode::NOT_FOUND
-                && let Some(largest) = inferred()
-            {
-                return Standing::Infer(largest);
-            }
-            match found {
-                Lookup::Fresh(held) if demand.takes(&held.response, now) => {
-                    return Standing::Serve(held);
-                }
-                Lookup::Fresh(_) => why = Forward::Request,
-                Lookup::Stale(held) if demand.takes(&held.response, now) => return stale(held),
-                Lookup::Expired(held) if demand.takes_expired(&held.response, now) => {
-                    return stale(held);
-                }
-                Lookup::Stale(_) | Lookup::Expired(_) | Lookup::Doubted(_) => why = Forward::Stale,
-                Lookup::Miss => {}
-            }
-        }
-        if why == Forward::Miss && facts.other_variant_is_held(self, now) {
-            why = Forward::VaryMiss;
-        }
-        match inferred() {
-            Some(held) if why == Forward::Miss => Standing::Infer(held),
-            _ => Standing::Ask(why),
-        }
-    }
-
-    /// What is held and how it stands, for a caller who may have it; Graph is asked behind it
-    /// where that is due.
-    ///
-    /// # Errors
-    ///
-    /// Why Graph must be asked first.
-    fn from_memory<B>(
-        self: &Arc<Self>,
-        facts: &Facts,
-        standing: Standing,
-        request: &Request<B>,
-        now: Time,
-    ) -> Result<(Held, CacheStatus), Forward> {
-        match standing {
-            Standing::Serve(held) => {
-                self.renew_ahead(facts, Some(&held), request, now);
-                Ok((held, CacheStatus::hit()))
-            }
-            Standing::Infer(held) => {
-                self.renew_ahead(facts, None, request, now);
-                Ok((held, CacheStatus::hit()))
-            }
-            Standing::ServeAndRevalidate(held, status) => {
-                let wanted = Wanted::of(self, facts.clone(), request);
-                Ok((held, self.revalidate(wanted, status)))
-            }
-            Standing::Ask(why) => Err(why),
-        }
-    }
-
-    /// Asks behind a caller's answer, so that steady callers never wait: to renew a proof that
-    /// nears its end, or a photo in demand that nears its own.
-    fn renew_ahead<B>(
-        self: &Arc<Self>,
-        facts: &Facts,
-        held: Option<&Held>,
-        request: &Request<B>,
-        now: Time,
-    ) {
-        let proof = facts.caller.proof();
-        if proof.is_some_and(|proof| proof.wants_renewal(now)) {
-            return self.ask_behind(Wanted {
-                renews: true,
-                ..Wanted::of(self, facts.clone(), request)
-            });
-        }
-        let Some(held) =
-            held.filter(|held| self.questions.refresh_ahead && held.response.wants_refresh(now))
-        else {
-            return;
-        };
-        // A photo that is still fresh is worth a call only where calls are to be had.
-        let wanted = Wanted::of(self, facts.clone(), request);
-        let kind = facts.owner.kind();
-        if self.questions.gate().has_room(&wanted.budget, kind, now) {
-            self.ask_behind(wanted);
-        } else {
-            held.response.popularity.refresh_failed();
-        }
-    }
-
-    /// The refusal of what would be relayed while its budget's clock is running: they are photo requests too.
-    fn throttled(&self, facts: &Facts, now: Time) -> Option<Outcome> {
-        let kind = facts.owner.kind();
-        let budget = Budget::of(&facts.caller, kind);
-        match self.questions.gate().refusal(&budget, kind, now)? {
-            upstream::Refusal::Wait(wait) => Some(Outcome {
-                answer: Answer::Problem(Problem::Throttled { wait }),
-                status: CacheStatus::forwarded(Forward::Unasked).because(Detail::Throttled),
-            }),
-            _ => None,
-        }
-    }
-
-    /// Revalidates behind a stale answer, unless Graph says wait or does not work.
-    fn revalidate(self: &Arc<Self>, wanted: Wanted, status: CacheStatus) -> CacheStatus {
-        match self.refusal(&wanted) {
-            Some(upstream::Refusal::Wait(_)) => status.because(Detail::Throttled),
-            Some(_) => status.because(Detail::Error),
-            None => {
-                self.ask_behind(wanted);
-                status
-            }
-        }
-    }
-
     /// Whether Graph has refused these callers the owner of these names, as far as is known.
     fn is_refused(&self, own: Partition, names: &[Subject], space: Space, now: Time) -> bool {
         let Cache {
@@ -729,84 +473,6 @@ impl Rooms {
             doubts, aliases, ..
         } = &self.cache;
         doubts.refused(own, &subject, space, aliases, now);
-    }
-
-    /// What an answer to something else says about a caller: a 401 ends its proof, a 429 closes
-    /// its budget. Nothing else is learnt here: other routes answer 200 to tokens they never
-    /// looked at.
-    fn overheard(&self, path: &str, request: &HeaderMap, answer: &Response<Body>) {
-        let throttled = match answer.status() {
-            StatusCode::UNAUTHORIZED => false,
-            StatusCode::TOO_MANY_REQUESTS => true,
-            _ => return,
-        };
-        let now = self.clock.now();
-        let Ok(caller) = self.identity.caller(request, now) else {
-            return;
-        };
-        if throttled {
-            let wait = upstream::retry_after(answer.headers(), now);
-            let budget = Budget::of_path(&caller, path);
-            self.questions.gate().throttled(&budget, wait, now);
-        } else {
-            self.identity.refused(&caller.credential, now);
-        }
-    }
-}
-
-/// Puts what is held of a write's owner in doubt when dropped, unless Graph refused the write.
-struct DoubtUnlessRefused<'a> {
-    rooms: &'a Rooms,
-    write: &'a PhotoWrite,
-    caller: Option<Caller>,
-    refused: bool,
-}
-
-impl DoubtUnlessRefused<'_> {
-    /// Graph has answered: a 4xx changed nothing (RFC 9111 §4.4), anything else may have. An
-    /// answer that is not Graph's own may have been given to any token.
-    fn settle(mut self, answer: StatusCode, graphs_own: bool) {
-        self.refused = answer.is_client_error();
-        let now = self.rooms.clock.now();
-        match &self.caller {
-            Some(caller) if answer == StatusCode::UNAUTHORIZED => {
-                self.rooms.identity.refused(&caller.credential, now);
-            }
-            // Graph has acted on this very token, so its claims are true.
-            Some(caller) if answer.is_success() && graphs_own => {
-                self.rooms.learn_names(caller, now);
-            }
-            _ => {}
-        }
-    }
-}
-
-impl Drop for DoubtUnlessRefused<'_> {
-    fn drop(&mut self) {
-        if self.refused {
-            return;
-        }
-        let Rooms { cache, clock, .. } = self.rooms;
-        match (&self.write.owner, &self.caller) {
-            (Some(owner), Some(caller)) => {
-                let subject = Subject::of(owner, caller.principal());
-                let space = subject.space(caller.principal(), caller.credential);
-                cache
-                    .doubts
-                    .written(&subject, space, &cache.aliases, clock.now());
-            }
-            _ => cache.doubts.everything(),
-        }
-    }
-}
-
-/// The problem that stands for a failed exchange.
-fn problem(error: &upstream::Error) -> Problem {
-    match error {
-        upstream::Error::Connect(_) => Problem::Unreachable,
-        upstream::Error::TimedOut => Problem::TimedOut,
-        upstream::Error::CallerStalled => Problem::StalledRequest,
-        upstream::Error::Broken(_) => Problem::BrokenAnswer,
     }
 }
 

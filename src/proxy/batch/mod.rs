@@ -13,9 +13,11 @@ use bytes::Bytes;
 use http::request;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 
+use super::forward::problem;
 use super::gather::{Gathered, Reserved, gather, rejoin};
+use super::standing::Standing;
 use super::wanted::{Facts, Wanted};
-use super::{Payload, Proxy, Rooms, Standing, first, problem};
+use super::{Payload, Proxy, Rooms, first};
 use crate::batch::{self, Answers, Batch, Part, Wish, answer, held, lenient};
 use crate::cache::{CallerDirectives, Demand, Held, admission};
 use crate::clock::Time;

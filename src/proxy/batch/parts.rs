@@ -11,9 +11,10 @@ use crate::cache::keep::Answered;
 use crate::cache::{Born, admission};
 use crate::clock::Time;
 use crate::identity::Caller;
+use crate::proxy::Rooms;
 use crate::proxy::learn::Shown;
 use crate::proxy::wanted::Wanted;
-use crate::proxy::{DoubtUnlessRefused, Rooms};
+use crate::proxy::write::DoubtUnlessRefused;
 use crate::render::{Answer, Body, CacheStatus};
 use crate::route::PhotoWrite;
 use crate::upstream::{self, Budget};
@@ -142,12 +143,7 @@ impl<'a> Writes<'a> {
         found: &'a [(Option<String>, PhotoWrite)],
     ) -> Self {
         let doubts = found.iter().map(|(id, write)| {
-            let doubt = DoubtUnlessRefused {
-                rooms,
-                write,
-                caller: caller.cloned(),
-                refused: false,
-            };
+            let doubt = DoubtUnlessRefused::new(rooms, write, caller.cloned());
             (id.as_deref(), doubt)
         });
         Self(doubts.collect())
