@@ -4,7 +4,8 @@
 //! costs, who may have it and for how long is decided in the rooms; in which order is decided
 //! here. [`wanted`] gathers the facts of one request, [`standing`] says what is to be done about it,
 //! [`question`] asks Graph, [`told`] says what the answer means, [`learn`] what is learnt of it,
-//! [`fallback`] what is shown without one. What is no photo is [`forward`]ed, a change [`write`]s.
+//! [`fallback`] what is shown without one. [`forward`] hands on what is no photo,
+//! `write` a change of one.
 //! `batch` tells the same story of several requests in one.
 
 mod batch;
