@@ -104,13 +104,15 @@ impl Used {
     }
 }
 
+type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
+
 /// A connection that carries its [`Used`] mark.
 ///
 /// Over HTTP/1.1 one that takes no more is still read: whoever refuses an upload in the middle of
 /// it answers and closes, and what is sent after that fails before the answer has been read. So
 /// no more is sent (RFC 9112 §9.5), and reading says how it ends.
 pub(super) struct Link {
-    stream: MaybeHttpsStream<TokioIo<TcpStream>>,
+    stream: Stream,
     used: Used,
     writes: Writes,
 }
@@ -127,12 +129,16 @@ enum Writes {
 }
 
 impl Link {
-    /// What becomes of a write.
-    fn written<W>(
+    /// Writes, where that still goes.
+    fn send<W>(
         &mut self,
         context: &mut Context<'_>,
-        written: Poll<io::Result<W>>,
+        write: impl FnOnce(Pin<&mut Stream>, &mut Context<'_>) -> Poll<io::Result<W>>,
     ) -> Poll<io::Result<W>> {
+        if self.writes == Writes::Ended {
+            return Poll::Pending;
+        }
+        let written = write(Pin::new(&mut self.stream), context);
         if self.writes == Writes::Work && matches!(written, Poll::Ready(Err(_))) {
             self.writes = Writes::Ended;
             // It is read once more, whatever it was read before the write.
@@ -165,19 +171,11 @@ impl Write for Link {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.writes == Writes::Ended {
-            return Poll::Pending;
-        }
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.written(context, written)
+        self.send(context, |stream, context| stream.poll_write(context, bytes))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.writes == Writes::Ended {
-            return Poll::Pending;
-        }
-        let flushed = Pin::new(&mut self.stream).poll_flush(context);
-        self.written(context, flushed)
+        self.send(context, Write::poll_flush)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -193,11 +191,9 @@ impl Write for Link {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.writes == Writes::Ended {
-            return Poll::Pending;
-        }
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.written(context, written)
+        self.send(context, |stream, context| {
+            stream.poll_write_vectored(context, slices)
+        })
     }
 }
 
