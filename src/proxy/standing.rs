@@ -129,7 +129,7 @@ impl Rooms {
 
     /// Asks behind a caller's answer, so that steady callers never wait: to renew a proof that
     /// nears its end, or a photo in demand that nears its own.
-    pub(super) fn renew_ahead<B>(
+    fn renew_ahead<B>(
         self: &Arc<Self>,
         facts: &Facts,
         held: Option<&Held>,
@@ -172,7 +172,7 @@ impl Rooms {
     }
 
     /// Revalidates behind a stale answer, unless Graph says wait or does not work.
-    pub(super) fn revalidate(self: &Arc<Self>, wanted: Wanted, status: CacheStatus) -> CacheStatus {
+    fn revalidate(self: &Arc<Self>, wanted: Wanted, status: CacheStatus) -> CacheStatus {
         match self.refusal(&wanted) {
             Some(upstream::Refusal::Wait(_)) => status.because(Detail::Throttled),
             Some(_) => status.because(Detail::Error),
