@@ -263,9 +263,9 @@ async fn secured(
     Ok(connector.connect(name, stream).await?)
 }
 
-/// What is trained; killed where this ends early.
+/// What is trained.
 struct Proxy {
-    child: Child,
+    process: Process,
     plain: SocketAddr,
     tls: SocketAddr,
 }
@@ -273,7 +273,7 @@ struct Proxy {
 impl Proxy {
     fn start(binary: &Path, graph: &Graph, sharing: &str, place: &Path) -> Outcome<Self> {
         let file = |name: &str| place.join(name).display().to_string();
-        let mut child = Command::new(binary)
+        let child = Command::new(binary)
             .args(["--listen=127.0.0.1:0", "--tls-listen=127.0.0.1:0"])
             .args(["--admin=off", "--log=warn", "--upstream-concurrency=64"])
             .arg(format!("--tls-cert={}", file("cert.pem")))
@@ -284,7 +284,8 @@ impl Proxy {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()?;
-        let output = child.stdout.take().ok_or("no output")?;
+        let mut process = Process(child);
+        let output = process.0.stdout.take().ok_or("no output")?;
         let mut lines = BufReader::new(output).lines();
         let mut told = |name: &str| -> Outcome<SocketAddr> {
             loop {
@@ -297,7 +298,7 @@ impl Proxy {
         Ok(Self {
             plain: told("listen http://")?,
             tls: told("tls_listen https://")?,
-            child,
+            process,
         })
     }
 
@@ -310,9 +311,10 @@ impl Proxy {
 
     /// Asks it to stop, and waits until it has.
     fn end(mut self) -> Outcome<()> {
-        let pid = self.child.id().to_string();
+        let Process(child) = &mut self.process;
+        let pid = child.id().to_string();
         let asked = Command::new("kill").args(["-TERM", &pid]).status()?;
-        let ended = self.child.wait()?;
+        let ended = child.wait()?;
         if !asked.success() || !ended.success() {
             return Err(format!("the proxy ended with {ended}").into());
         }
@@ -320,9 +322,12 @@ impl Proxy {
     }
 }
 
-impl Drop for Proxy {
+/// Killed where this ends early.
+struct Process(Child);
+
+impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
